@@ -1,0 +1,3 @@
+from dynaseg.datasets.pipelines.coco_stuff import LoadCocoStuff27Annotations
+
+__all__ = ['LoadCocoStuff27Annotations']

@@ -1,0 +1,160 @@
+"""Matching clusters to classes, and the semantic metrics of the matched clusters.
+
+Everything starts from a contingency table: entry (k, c) counts the pixels of cluster k whose class
+is c.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+
+def contingency_table(
+    clusters: np.ndarray, classes: np.ndarray, num_classes: int, ignore_index: int = 255
+) -> np.ndarray:
+    """Count the pixels of every cluster in every class.
+
+    Args:
+        clusters: cluster of each pixel, non-negative integers, any shape.
+        classes: class of each pixel, of the same shape.
+        num_classes: number of classes.
+        ignore_index: the class of the pixels that do not count.
+
+    Returns:
+        Counts, int64, (largest cluster + 1, num_classes).
+
+    Raises:
+        ValueError: if the shapes differ, or a class is neither below ``num_classes`` nor ignored.
+
+    Example:
+        >>> contingency_table(np.array([0, 0, 1]), np.array([1, 255, 0]), num_classes=2)
+        array([[0, 1],
+               [1, 0]])
+    """
+    clusters, classes = np.asarray(clusters), np.asarray(classes)
+    if clusters.shape != classes.shape:
+        raise ValueError(
+            f'clusters and classes must have one shape, got {clusters.shape} and {classes.shape}'
+        )
+    num_clusters = int(clusters.max(initial=-1)) + 1
+    valid = classes != ignore_index
+    clusters, classes = clusters[valid].astype(np.int64), classes[valid].astype(np.int64)
+    unknown = np.setdiff1d(classes, np.arange(num_classes))
+    if unknown.size:
+        raise ValueError(
+            f'classes must lie in [0, {num_classes}) or be {ignore_index}, got {unknown.tolist()}'
+        )
+    counts = np.bincount(clusters * num_classes + classes, minlength=num_clusters * num_classes)
+    return counts.reshape(num_clusters, num_classes)
+
+
+def sum_tables(tables: Sequence[np.ndarray]) -> np.ndarray:
+    """Add contingency tables whose numbers of clusters may differ.
+
+    Args:
+        tables: counts, each (K_i, C).
+
+    Returns:
+        Their sum, (max K_i, C).
+    """
+    total = np.zeros((max(map(len, tables)), tables[0].shape[1]), dtype=np.int64)
+    for table in tables:
+        total[: len(table)] += table
+    return total
+
+
+def match_hungarian(table: np.ndarray) -> np.ndarray:
+    """Match clusters to classes one to one, so that the most pixels are right.
+
+    The classes that hold no pixel take no part: a cluster given to them could only be lost.
+
+    Args:
+        table: contingency table, (K, C).
+
+    Returns:
+        The class of each cluster, or -1 for the clusters left over, int64, (K,).
+
+    Example:
+        >>> match_hungarian(np.array([[1, 9], [5, 8], [2, 0]]))
+        array([ 1,  0, -1])
+    """
+    assignment = np.full(len(table), -1)
+    present = np.flatnonzero(table.sum(axis=0))
+    rows, columns = linear_sum_assignment(table[:, present], maximize=True)
+    assignment[rows] = present[columns]
+    return assignment
+
+
+def match_majority(table: np.ndarray) -> np.ndarray:
+    """Give every cluster the class that most of its pixels have; several may share a class.
+
+    Args:
+        table: contingency table, (K, C).
+
+    Returns:
+        The class of each cluster, or -1 for clusters without a labelled pixel, int64, (K,).
+
+    Example:
+        >>> match_majority(np.array([[1, 9], [5, 8], [0, 0]]))
+        array([ 1,  1, -1])
+    """
+    return np.where(table.sum(axis=1) > 0, table.argmax(axis=1), -1)
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """Metrics of matched clusters, as fractions; NaN for a class that holds no pixel.
+
+    Attributes:
+        accuracy: share of all labelled pixels whose cluster is matched to their class (aAcc).
+        iou: intersection over union of each class, (C,).
+        recall: share of each class's pixels that are right (mAcc is its mean), (C,).
+    """
+
+    accuracy: float
+    iou: np.ndarray
+    recall: np.ndarray
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU over the classes present."""
+        return nan_mean(self.iou)
+
+    @property
+    def mean_recall(self) -> float:
+        """Mean accuracy over the classes present."""
+        return nan_mean(self.recall)
+
+
+def class_metrics(table: np.ndarray, assignment: np.ndarray) -> ClassMetrics:
+    """Compute the metrics of clusters matched to classes.
+
+    The pixels of a cluster without a class are wrong: they miss their class and belong to no other.
+
+    Args:
+        table: contingency table, (K, C).
+        assignment: the class of each cluster, or -1, (K,).
+
+    Returns:
+        The metrics. A class that no labelled pixel has is NaN: if it has no ground truth there is
+        nothing to find.
+    """
+    num_classes = table.shape[1]
+    confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+    matched = assignment >= 0
+    np.add.at(confusion, assignment[matched], table[matched])
+    right = confusion.diagonal()
+    truth, predicted = table.sum(axis=0), confusion.sum(axis=1)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        accuracy = right.sum() / truth.sum()
+        iou = np.where(truth > 0, right / (truth + predicted - right), np.nan)
+        recall = right / truth
+    return ClassMetrics(float(accuracy), iou, recall)
+
+
+def nan_mean(values: np.ndarray) -> float:
+    """Average the values that are not NaN; NaN if there are none."""
+    values = np.asarray(values)[~np.isnan(values)]
+    return float(values.mean()) if values.size else float('nan')

@@ -1,0 +1,6 @@
+from dynaseg.models.losses import DynaSegLoss  # isort: skip  (the segmentor's fitting needs it)
+from dynaseg.models.backbones import PlainCNN
+from dynaseg.models.decode_heads import ResponseHead
+from dynaseg.models.segmentors import DynaSeg
+
+__all__ = ['DynaSeg', 'DynaSegLoss', 'PlainCNN', 'ResponseHead']

@@ -1,0 +1,3 @@
+from dynaseg.models.segmentors.dynaseg import DynaSeg
+
+__all__ = ['DynaSeg']
