@@ -153,7 +153,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('data/sample'), help='data root to write')
-    parser.add_argument('--train', type=int, default=32, help='training images')
+    parser.add_argument('--train', type=int, default=64, help='training images')
     parser.add_argument('--val', type=int, default=16, help='validation images')
     parser.add_argument('--size', type=int, nargs=2, default=(160, 120), metavar=('W', 'H'))
     parser.add_argument('--seed', type=int, default=0)

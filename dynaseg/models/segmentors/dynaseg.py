@@ -4,10 +4,11 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from dynaseg.utils.palette import distinct_palette
+from dynaseg.utils.scratch import FromScratchMixin
 
 
 @SEGMENTORS.register_module()
-class DynaSeg(EncoderDecoder):
+class DynaSeg(FromScratchMixin, EncoderDecoder):
     """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
 
     A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the

@@ -1,6 +1,0 @@
-optimizer = dict(type='SGD', lr=0.05, momentum=0.9)
-optimizer_config = dict()
-lr_config = dict(policy='poly', power=0.9, min_lr=1e-3, by_epoch=False)
-runner = dict(type='IterBasedRunner', max_iters=150)
-checkpoint_config = dict(by_epoch=False, interval=150)
-evaluation = dict(interval=50, metric='mIoU', pre_eval=True)

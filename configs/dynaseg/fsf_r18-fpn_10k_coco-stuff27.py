@@ -1,0 +1,2 @@
+_base_ = './scf_r18-fpn_10k_coco-stuff27.py'
+model = dict(decode_head=dict(loss_decode=dict(weighting='fsf')))

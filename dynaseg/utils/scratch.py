@@ -1,0 +1,59 @@
+"""The checkpoint scheme ``scratch://SEED``: fresh weights for scripts that always load a file."""
+
+import torch
+from mmcv.runner import BaseModule, CheckpointLoader
+from torch import nn
+
+PREFIX = 'scratch://'
+SEED_KEY = 'dynaseg_scratch_seed'
+
+
+@CheckpointLoader.register_scheme(prefixes=PREFIX)
+def load_from_scratch(filename: str, map_location: str | None = None) -> dict:
+    """Answer ``scratch://`` and ``scratch://SEED`` with a checkpoint that holds the seed alone.
+
+    Args:
+        filename: the address; the seed is 0 where it names none.
+        map_location: not used.
+
+    Returns:
+        A checkpoint, which a :class:`FromScratchMixin` turns into fresh weights.
+
+    Raises:
+        ValueError: if the seed is no integer.
+    """
+    seed = filename.removeprefix(PREFIX) or '0'
+    if not seed.isdecimal():
+        raise ValueError(f'{filename}: expected scratch:// or scratch://SEED, SEED being an integer')
+    return {'state_dict': {SEED_KEY: torch.tensor(int(seed))}, 'meta': {}}
+
+
+def initialise(model: nn.Module, seed: int) -> None:
+    """Give a model fresh weights that depend on the seed alone, not on what was drawn before.
+
+    Weights that its config calls pretrained are loaded, as at the start of a training.
+
+    Args:
+        model: the model, changed in place.
+        seed: seed of the random numbers; the global generators are left as they were.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for module in model.modules():
+            if hasattr(module, 'reset_parameters'):
+                module.reset_parameters()
+            if isinstance(module, BaseModule):
+                module._is_init = False
+        model.init_weights()
+
+
+class FromScratchMixin:
+    """Lets a segmentor load the checkpoints of :func:`load_from_scratch`."""
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        seed = state_dict.pop(prefix + SEED_KEY, None)
+        if seed is not None:
+            initialise(self, int(seed))
+            # The weights are there: the children find their own and nothing is reported missing.
+            state_dict.update({prefix + name: value for name, value in self.state_dict().items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)

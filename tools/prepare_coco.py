@@ -1,0 +1,134 @@
+#!/usr/bin/env python
+"""Check a download of COCO-Stuff: the layout, the split files and the masks' ids."""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from PIL import Image
+
+from dynaseg.datasets.coco_stuff import (
+    IMAGE_SUFFIXES,
+    SPLIT_FILE,
+    list_folder,
+    read_split,
+    require,
+)
+from dynaseg.datasets.pipelines.coco_stuff import UNKNOWN, coco_stuff27_table
+
+# Lines and sha256 of PiCIE's split files.
+SPLITS = {
+    'train2017': (49629, '3b837594a81880a70f177afab906fc45147d8b9c2c4f51132f784e41941812f9'),
+    'val2017': (2175, '7c629734c88f1a74bba6311e01d4d9fe976df84f07cb4fc86452ce5116e51655'),
+}
+
+
+def check_split(path: Path, lines: int, sha256: str) -> str | None:
+    """Compare a split file with PiCIE's; return the difference, if any."""
+    count = len(read_split(path))
+    if count != lines:
+        return f'{path} lists {count} images: expected {lines}'
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != sha256:
+        return f'{path} has sha256 {digest}: expected {sha256}'
+    return None
+
+
+def check_mask(path: Path) -> str | None:
+    """Look for ids that COCO-Stuff does not use; return what is wrong, if anything."""
+    try:
+        with Image.open(path) as mask:
+            ids = np.asarray(mask)
+    except OSError as error:
+        return f'{path} cannot be read: {error}'
+    if ids.ndim != 2 or ids.dtype != np.uint8:
+        return f'{path} is not a mask of one 8-bit channel'
+    unknown = np.unique(ids[coco_stuff27_table()[ids] == UNKNOWN])
+    if unknown.size:
+        return f'{path} has ids {unknown.tolist()}: expected 0 to 181 or 255'
+    return None
+
+
+def check(root: Path, subset: str, official: bool, masks: bool, workers: int) -> Iterator[str]:
+    """Find what is wrong with one subset.
+
+    Args:
+        root: the data root.
+        subset: ``'train2017'`` or ``'val2017'``.
+        official: whether the split file must be PiCIE's.
+        masks: whether every mask is opened and its ids are checked.
+        workers: processes that open masks.
+
+    Yields:
+        One sentence a problem.
+    """
+    split = root / 'curated' / subset / SPLIT_FILE
+    try:
+        ids = read_split(split)
+    except (FileNotFoundError, ValueError) as error:
+        yield str(error)
+        return
+    if official:
+        problem = check_split(split, *SPLITS[subset])
+        if problem:
+            yield problem
+    folders = {
+        'images': (root / 'coco' / subset, IMAGE_SUFFIXES),
+        'masks': (root / 'coco' / 'annotations' / subset, ('.png',)),
+    }
+    for kind, (folder, suffixes) in folders.items():
+        try:
+            require(ids, list_folder(folder, suffixes), f'file in {folder}', kind)
+        except FileNotFoundError as error:
+            yield str(error)
+    if masks:
+        folder = folders['masks'][0]
+        paths = [path for path in (folder / f'{name}.png' for name in ids) if path.exists()]
+        if workers > 1:
+            problems = mmcv.track_parallel_progress(check_mask, paths, workers, file=sys.stderr)
+        else:
+            problems = mmcv.track_progress(check_mask, paths, file=sys.stderr)
+        yield from filter(None, problems)
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--data-root', type=Path, default=Path('data'))
+    parser.add_argument('--subsets', nargs='+', choices=tuple(SPLITS), default=tuple(SPLITS))
+    parser.add_argument(
+        '--any-split', action='store_true', help="accept other split files than PiCIE's"
+    )
+    parser.add_argument('--skip-masks', action='store_true', help="do not check the masks' ids")
+    parser.add_argument('--workers', type=int, default=2, help='processes that open masks')
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is 1 where something is wrong."""
+    options = parse_arguments(arguments)
+    failed = False
+    for subset in options.subsets:
+        problems = list(
+            check(
+                options.data_root,
+                subset,
+                official=not options.any_split,
+                masks=not options.skip_masks,
+                workers=options.workers,
+            )
+        )
+        failed |= bool(problems)
+        for problem in problems:
+            print(f'{subset}: {problem}', file=sys.stderr)
+        if not problems:
+            print(f'{subset}: complete')
+    return int(failed)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
