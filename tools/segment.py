@@ -54,7 +54,7 @@ def main() -> int:
 
         records = segment_images(**vars(args))
     except KeyboardInterrupt:
-        print('interrupted: give the same command again to go on', file=sys.stderr)
+        print('interrupted: the same command, without --overwrite, goes on', file=sys.stderr)
         return 130
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)

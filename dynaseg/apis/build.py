@@ -31,7 +31,7 @@ def load_config(config: str | PathLike | Config | None = None) -> Config:
         except Exception as error:  # a config is code: it may raise anything
             raise ValueError(f'{path} is not a valid config: {error}') from error
     if 'model' not in config:
-        raise ValueError(f'{config.filename} is not a valid config: it has no `model`')
+        raise ValueError(f'{_name(config)} is not a valid config: it has no `model`')
     return config
 
 
@@ -71,10 +71,10 @@ def build_segmentor_from(
     try:
         segmentor = build_segmentor(config.model)
     except Exception as error:  # constructors of any registered module
-        raise ValueError(f'{config.filename}: the model cannot be built: {error}') from error
+        raise ValueError(f'{_name(config)}: the model cannot be built: {error}') from error
     if not isinstance(segmentor, DynaSeg):
         kind = config.model.get('type')
-        raise ValueError(f"{config.filename}: expected a model of type 'DynaSeg', got {kind!r}")
+        raise ValueError(f"{_name(config)}: expected a model of type 'DynaSeg', got {kind!r}")
     # With every weight accounted for: the default skips what does not fit, which leaves it random.
     source = f'{PREFIX}{seed}' if checkpoint is None else str(checkpoint)
     try:
@@ -84,6 +84,10 @@ def build_segmentor_from(
     except Exception as error:  # of any loader, and of unpickling any content
         raise ValueError(f'{source}: cannot be loaded as a checkpoint: {error}') from error
     return segmentor.to(device).eval()
+
+
+def _name(config: Config) -> str:
+    return config.filename or 'the config'
 
 
 def _find_device(device: str | torch.device | None) -> torch.device:
