@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import warnings
 
 DESCRIPTION = """\
 Segments photographs without labels and writes, into the output folder:
@@ -49,6 +50,7 @@ def main() -> int:
     args = parse_args()
     # Being ended by the system is an interruption like Ctrl-C: what is done is recorded.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.filterwarnings('ignore', 'On January 1, 2023, MMCV', UserWarning)
     try:
         from dynaseg.apis import segment_images  # after parsing: it takes seconds to import
 

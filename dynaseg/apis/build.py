@@ -27,6 +27,8 @@ def load_config(config: str | PathLike | Config | None = None) -> Config:
     if not isinstance(config, Config):
         path = find_config(config or DEFAULT_CONFIG)
         try:
+            if path.suffix == '.py':
+                compile(path.read_bytes(), path, 'exec')  # MMCV's own check leaves a traceback
             config = Config.fromfile(path)
         except Exception as error:  # a config is code: it may raise anything
             raise ValueError(f'{path} is not a valid config: {error}') from error

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dynaseg.fitting import FitResult
 
 THUMBNAIL_SIZE = (1280, 1280)
+MAX_JPEG_SIZE = (65500, 65500)  # of libjpeg; larger overlays are scaled down
 JPEG = {'format': 'JPEG', 'quality': 90, 'optimize': True}
 
 
@@ -165,7 +166,9 @@ def _write_outputs(image: np.ndarray, labels: np.ndarray, paths: dict[str, Path]
     with whole_file(paths[LABELS]) as temporary:
         Image.fromarray(labels.astype(kind)).save(temporary, 'PNG')
     with whole_file(paths[OVERLAYS]) as temporary:
-        Image.fromarray(draw_overlay(image, labels)).save(temporary, **JPEG)
+        overlay = Image.fromarray(draw_overlay(image, labels))
+        overlay.thumbnail(MAX_JPEG_SIZE)
+        overlay.save(temporary, **JPEG)
     with whole_file(paths[THUMBNAILS]) as temporary:
         thumbnail = Image.fromarray(image)
         thumbnail.thumbnail(THUMBNAIL_SIZE)

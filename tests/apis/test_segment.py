@@ -153,6 +153,13 @@ def test_large_images_have_small_thumbnails(tmp_path):
     check_outputs(tmp_path / 'out')
 
 
+def test_overlays_beyond_the_limit_of_jpeg_are_scaled_down(tmp_path):
+    Image.new('RGB', (70000, 1)).save(tmp_path / 'a.png')
+    run(tmp_path / 'a.png', tmp_path / 'out')
+    assert Image.open(tmp_path / 'out/labels/a.png').size == (70000, 1)
+    assert Image.open(tmp_path / 'out/overlays/a.jpg').size == (65500, 1)
+
+
 def test_unreadable_files_are_reported_and_the_rest_is_done(tmp_path, photos, capsys):
     (photos / 'b.png').write_text('no image')
     (photos / 'c.png').write_bytes((photos / 'a.png').read_bytes()[:-100])
