@@ -9,6 +9,12 @@ from urllib.parse import quote
 
 PAGE = Template(Path(__file__).with_name('page.html').read_text('utf-8'))
 IMAGE = Template(Path(__file__).with_name('page_image.html').read_text('utf-8'))
+STOP_REASONS = {
+    'floor': 'the floor on clusters',
+    'settled': 'settled labels',
+    'iterations': 'the limit on iterations',
+    'trained': 'not fitted',
+}
 CHART_WIDTH, CHART_HEIGHT = 300, 100
 
 
@@ -44,12 +50,12 @@ def render_page(records: Iterable[dict], settings: dict[str, object]) -> str:
     )
 
 
-def draw_chart(counts: list[int], floor: int = 0) -> str:
+def draw_chart(counts: list[int], floor: int = 1) -> str:
     """Draw the number of clusters by iteration.
 
     Args:
-        counts: number of clusters, by iteration; at least one.
-        floor: the number at which the iterations stop, drawn where it is not 0.
+        counts: number of clusters at the start and after each iteration.
+        floor: the number below which the image was not to fall, drawn where it is over 1.
 
     Returns:
         An SVG element that stretches to its box.
@@ -72,7 +78,7 @@ def draw_chart(counts: list[int], floor: int = 0) -> str:
     points.append(place(right, counts[-1]))
     line = 'M' + 'L'.join(dict.fromkeys(points))
     level = f'{(1 - floor / top) * CHART_HEIGHT:.4g}'
-    dashes = f'<path class="floor" d="M0,{level}H{CHART_WIDTH}"/>' if floor else ''
+    dashes = f'<path class="floor" d="M0,{level}H{CHART_WIDTH}"/>' if floor > 1 else ''
     return (
         f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="Clusters by iteration: from {counts[0]} to {counts[-1]}">'
@@ -95,22 +101,22 @@ def _render_image(record: dict, title: str) -> str:
         components=f'{record["components"]:,}',
         iterations=f'{record["iterations"]:,}',
         seconds=f'{record["seconds"]:.1f} s',
-        stop_reason=_text(str(record['stop_reason']).replace('_', ' ')),
-        floor=f' (dashed: floor of {record["floor"]})' if record['floor'] else '',
+        stop_reason=_text(STOP_REASONS.get(record['stop_reason'], record['stop_reason'])),
+        floor=f' (dashed: floor of {record["floor"]})' if record['floor'] > 1 else '',
         chart=_render_chart(record['clusters_by_iteration'], record['floor'], record['iterations']),
     )
 
 
 def _render_chart(counts: list[int], floor: int, iterations: int) -> str:
-    if not iterations or not counts:
-        return '<p class="note">Not fitted to this image: predicted by the trained network.</p>'
+    if not iterations:
+        return '<p class="note">The network predicted without being fitted to the image.</p>'
     top = max(*counts, floor)
     end = (1 - counts[-1] / top) * 100
     return (
         f'<div class="plot"><span class="top">{top}</span><span class="bottom">0</span>'
         f'{draw_chart(counts, floor)}'
         f'<span class="end" style="top:{end:.4g}%">{counts[-1]}</span></div>'
-        f'<div class="axis"><span>1</span><span>iteration</span><span>{len(counts):,}</span></div>'
+        f'<div class="axis"><span>0</span><span>iteration</span><span>{iterations:,}</span></div>'
     )
 
 

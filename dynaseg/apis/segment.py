@@ -13,13 +13,13 @@ import torch
 from mmcv import Config, ProgressBar
 from mmcv.utils import get_logger
 from PIL import Image
-from skimage import measure
 
 from dynaseg.apis.build import build_segmentor_from, load_config
 from dynaseg.apis.drawing import draw_overlay
 from dynaseg.apis.inputs import find_images, name_outputs
 from dynaseg.apis.reading import ImageReadError, read_image
 from dynaseg.apis.results import LABELS, OUTPUTS, OVERLAYS, THUMBNAILS, Results, describe_file
+from dynaseg.evaluation.regions import connected_components
 from dynaseg.utils.files import whole_file
 from dynaseg.version import __version__
 
@@ -67,9 +67,9 @@ def segment_images(
         A record an image, in the order of ``inputs``: ``file`` (absolute path), ``name``, ``bytes``
         and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in pixels),
         ``clusters``, ``components`` (connected regions of one cluster, 4 neighbours),
-        ``iterations``, ``stop_reason``, ``floor`` (on the number of clusters), ``seconds`` (of
-        segmenting alone), ``clusters_by_iteration``. One that was skipped has ``file``, ``name``
-        and ``error`` (why).
+        ``iterations``, ``stop_reason`` and ``floor`` (as in :class:`dynaseg.fitting.FitResult`),
+        ``seconds`` (of segmenting alone), ``clusters_by_iteration`` (from before the first). One
+        that was skipped has ``file``, ``name`` and ``error`` (why).
 
     Raises:
         FileNotFoundError: if no image, or no config or checkpoint of that name, is found.
@@ -149,7 +149,7 @@ def _segment_file(
     return record | {
         'size': [width, height],
         'clusters': len(np.unique(labels)),
-        'components': int(measure.label(labels, background=-1, return_num=True, connectivity=1)[1]),
+        'components': int(connected_components(labels).max()) + 1,
         'iterations': fit.iterations,
         'stop_reason': fit.stop_reason,
         'floor': fit.floor,

@@ -47,10 +47,10 @@ def record():
         'clusters': 3,
         'components': 1234,
         'iterations': 5,
-        'stop_reason': 'labels_settled',
+        'stop_reason': 'settled',
         'floor': 2,
         'seconds': 1.25,
-        'clusters_by_iteration': [9, 5, 5, 4, 3],
+        'clusters_by_iteration': [9, 5, 5, 4, 4, 3],
     }
 
 
@@ -65,7 +65,7 @@ def test_page_shows_what_the_record_says(record):
         '640 ',
         ' 480',
         '1,234',
-        'labels settled',
+        'settled labels',
         'a.py',
     ):
         assert expected in text
@@ -97,10 +97,10 @@ def test_skipped_images_are_listed(record):
 
 
 def test_image_that_was_not_fitted_has_no_chart(record):
-    trained = record | {'iterations': 0, 'clusters_by_iteration': [], 'floor': 0}
+    trained = record | {'iterations': 0, 'clusters_by_iteration': [], 'floor': 1}
     checker = check(render_page([trained], {}))
     assert 'svg' not in checker.elements
-    assert 'predicted by the trained network' in ''.join(checker.text)
+    assert 'predicted without being fitted' in ''.join(checker.text)
 
 
 def test_empty_page():
@@ -133,5 +133,5 @@ def test_chart_of_one_iteration_is_a_level_line():
 
 
 def test_chart_draws_the_floor():
-    assert 'class="floor" d="M0,75H300"' in draw_chart([4, 2], floor=1)
+    assert 'class="floor" d="M0,75H300"' in draw_chart([8, 3], floor=2)
     assert 'floor' not in draw_chart([4, 2])

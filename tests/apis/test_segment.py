@@ -24,8 +24,8 @@ def segment_one(image):
     clusters = int(labels.max()) + 1
     return SimpleNamespace(
         labels=labels,
-        num_clusters=[clusters + 2, clusters],
-        losses=[1.0, 0.5],
+        num_clusters=[clusters + 2, clusters + 1, clusters],
+        losses=[1.0, 0.5, 0.2],
         iterations=2,
         floor=1,
         stop_reason='settled',
@@ -107,7 +107,7 @@ def test_outputs_of_one_image(tmp_path, photos):
         'iterations': 2,
         'stop_reason': 'settled',
         'floor': 1,
-        'clusters_by_iteration': [6, 4],
+        'clusters_by_iteration': [6, 5, 4],
     }
     check_outputs(tmp_path / 'out')
     assert 'a.png' in (tmp_path / 'out/index.html').read_text()
