@@ -9,7 +9,6 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
-from PIL import Image
 
 from dynaseg.datasets.coco_stuff import (
     IMAGE_SUFFIXES,
@@ -19,6 +18,7 @@ from dynaseg.datasets.coco_stuff import (
     require,
 )
 from dynaseg.datasets.pipelines.coco_stuff import UNKNOWN, coco_stuff27_table
+from dynaseg.datasets.pipelines.loading import read_mask
 
 # Lines and sha256 of PiCIE's split files.
 SPLITS = {
@@ -41,12 +41,9 @@ def check_split(path: Path, lines: int, sha256: str) -> str | None:
 def check_mask(path: Path) -> str | None:
     """Look for ids that COCO-Stuff does not use; return what is wrong, if anything."""
     try:
-        with Image.open(path) as mask:
-            ids = np.asarray(mask)
-    except OSError as error:
-        return f'{path} cannot be read: {error}'
-    if ids.ndim != 2 or ids.dtype != np.uint8:
-        return f'{path} is not a mask of one 8-bit channel'
+        ids = read_mask(path)
+    except ValueError as error:
+        return str(error)
     unknown = np.unique(ids[coco_stuff27_table()[ids] == UNKNOWN])
     if unknown.size:
         return f'{path} has ids {unknown.tolist()}: expected 0 to 181 or 255'

@@ -1,3 +1,4 @@
+from dynaseg.datasets.bsds import BSDS500Dataset
 from dynaseg.datasets.cluster_evaluation import (
     ClusterADE20KDataset,
     ClusterCityscapesDataset,
@@ -7,9 +8,11 @@ from dynaseg.datasets.cluster_evaluation import (
     ClusterPascalVOCDataset,
 )
 from dynaseg.datasets.coco_stuff import CocoStuff27Dataset
-from dynaseg.datasets.pipelines import LoadCocoStuff27Annotations
+from dynaseg.datasets.folder import ImageFolderDataset
+from dynaseg.datasets.pipelines import LoadCocoStuff27Annotations, LoadImage
 
 __all__ = [
+    'BSDS500Dataset',
     'ClusterADE20KDataset',
     'ClusterCityscapesDataset',
     'ClusterCustomDataset',
@@ -17,5 +20,9 @@ __all__ = [
     'ClusterPascalContextDataset',
     'ClusterPascalVOCDataset',
     'CocoStuff27Dataset',
+    'ImageFolderDataset',
     'LoadCocoStuff27Annotations',
+    'LoadImage',
+    'RegionEvaluationMixin',
+    'VOCRegionDataset',
 ]

@@ -1,3 +1,4 @@
 from dynaseg.datasets.pipelines.coco_stuff import LoadCocoStuff27Annotations
+from dynaseg.datasets.pipelines.loading import LoadImage
 
-__all__ = ['LoadCocoStuff27Annotations']
+__all__ = ['LoadCocoStuff27Annotations', 'LoadImage']

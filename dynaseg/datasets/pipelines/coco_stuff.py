@@ -2,9 +2,10 @@
 
 import os
 
-import mmcv
 import numpy as np
 from mmseg.datasets.builder import PIPELINES
+
+from dynaseg.datasets.pipelines.loading import read_mask
 
 NUM_THINGS = 12
 IGNORE_INDEX = 255
@@ -123,9 +124,7 @@ class LoadCocoStuff27Annotations:
             ValueError: if the mask cannot be read or has an id that COCO-Stuff does not use.
         """
         path = os.path.join(results.get('seg_prefix') or '', results['ann_info']['seg_map'])
-        ids = mmcv.imread(path, flag='unchanged', backend='pillow')
-        if ids is None or ids.ndim != 2 or ids.dtype != np.uint8:
-            raise ValueError(f'{path} is not a mask of one 8-bit channel')
+        ids = read_mask(path)
         classes = self.table[ids]
         unknown = np.unique(ids[classes == UNKNOWN])
         if unknown.size:
