@@ -119,7 +119,8 @@ def dynamic_weight(num_clusters: Tensor, weighting: str = 'scf', mu: float | Non
     if weighting not in DEFAULT_MU:
         raise ValueError(f'weighting must be one of {tuple(DEFAULT_MU)}, got {weighting!r}')
     mu = DEFAULT_MU[weighting] if mu is None else mu
-    num_clusters = num_clusters.to(torch.get_default_dtype())
+    if not num_clusters.is_floating_point():
+        num_clusters = num_clusters.to(torch.get_default_dtype())
     if weighting == 'fsf':
         return num_clusters / mu
     if weighting == 'scf':
@@ -190,7 +191,8 @@ class DynaSegLoss(nn.Module):
         if labels is None:
             labels = response.argmax(dim=1)
         num_clusters = count_clusters(labels, response.shape[1])
-        weight = dynamic_weight(num_clusters, self.weighting, self.mu).to(response)
+        exact = num_clusters.to(torch.promote_types(response.dtype, torch.float32))
+        weight = dynamic_weight(exact, self.weighting, self.mu).to(response)
         parts = {
             'loss_sim': feature_similarity(response, labels),
             'loss_con': weight * spatial_continuity(response, self.penalty, self.diagonal),
@@ -200,6 +202,10 @@ class DynaSegLoss(nn.Module):
         if self.reduction == 'mean':
             parts = {name: value.mean() for name, value in parts.items()}
         return parts
+
+    def without_reduction(self) -> 'DynaSegLoss':
+        """Make the same loss with a value an image."""
+        return DynaSegLoss(self.weighting, self.mu, self.penalty, self.diagonal, reduction='none')
 
     def extra_repr(self) -> str:
         """Show the settings when the module is printed."""
