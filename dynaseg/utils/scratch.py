@@ -24,7 +24,7 @@ def load_from_scratch(filename: str, map_location: str | None = None) -> dict:
     """
     seed = filename.removeprefix(PREFIX) or '0'
     if not seed.isdecimal():
-        raise ValueError(f'{filename}: expected scratch:// or scratch://SEED, SEED being an integer')
+        raise ValueError(f'{filename}: expected scratch:// or scratch://SEED, a whole number')
     return {'state_dict': {SEED_KEY: torch.tensor(int(seed))}, 'meta': {}}
 
 
