@@ -3,7 +3,7 @@ import torch
 from mmcv import Config
 from mmcv.runner import save_checkpoint
 
-from dynaseg.apis import build_segmentor_from
+from dynaseg.apis import build_segmentor_from, find_config
 from dynaseg.models import DynaSeg
 
 NAME = 'dynaseg/scf_plain-cnn_100_sample.py'
@@ -17,6 +17,15 @@ def test_builds_in_evaluation_mode():
     segmentor = build_segmentor_from(NAME, device='cpu')
     assert isinstance(segmentor, DynaSeg)
     assert not segmentor.training
+
+
+def test_images_are_normalised_as_the_config_says(tmp_path):
+    path = tmp_path / 'other.py'
+    norm = {'mean': [1.0, 2.0, 3.0], 'std': [4.0, 5.0, 6.0], 'to_rgb': True}
+    path.write_text(f'_base_ = {str(find_config(NAME))!r}\nimg_norm_cfg = {norm!r}')
+    assert build_segmentor_from(path, device='cpu').img_norm_cfg == norm
+    bare = Config({'model': Config.fromfile(find_config(NAME)).model})
+    assert build_segmentor_from(bare, device='cpu').img_norm_cfg['mean'][0] == 123.675
 
 
 def test_seed_decides_the_weights():
