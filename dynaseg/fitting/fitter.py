@@ -228,7 +228,9 @@ class Fitter:
         results: list[FitResult],
     ) -> list[int]:
         """Write down what happened since the last check; return the rows that are not finished."""
-        counts, losses, going = (torch.stack(values).tolist() for values in zip(*history))
+        counts, losses, going = (
+            torch.stack(values).tolist() for values in zip(*history, strict=True)
+        )
         settled = settled.tolist()
         stay = []
         for row, member in enumerate(members):

@@ -35,9 +35,9 @@ def estimate_num_clusters(
         ValueError: if the image is not (H, W, 3), or a candidate is below 2.
 
     Example:
-        >>> image = np.zeros((30, 30, 3), np.uint8)
-        >>> image[:10, :, 0], image[10:20, :, 1], image[20:, :, 2] = 255, 255, 255
-        >>> estimate_num_clusters(image + np.eye(30, dtype=np.uint8)[..., None])[0]
+        >>> stripes = np.repeat(np.eye(3, dtype=np.uint8) * 230, 10, axis=0)[:, None]
+        >>> noise = np.random.default_rng(0).integers(0, 20, (30, 30, 3), dtype=np.uint8)
+        >>> estimate_num_clusters(stripes + noise)[0]
         3
     """
     if image.ndim != 3 or image.shape[2] != 3:

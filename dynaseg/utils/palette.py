@@ -17,7 +17,7 @@ def distinct_palette(num_colours: int) -> np.ndarray:
     Example:
         >>> distinct_palette(2)
         array([[230,  80,  80],
-               [ 66, 100, 190]], dtype=uint8)
+               [ 67, 103, 191]], dtype=uint8)
     """
     colours = [
         colorsys.hsv_to_rgb(

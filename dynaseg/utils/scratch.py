@@ -1,5 +1,7 @@
 """The checkpoint scheme ``scratch://SEED``: fresh weights for scripts that always load a file."""
 
+import logging
+
 import torch
 from mmcv.runner import BaseModule, CheckpointLoader
 from torch import nn
@@ -37,14 +39,19 @@ def initialise(model: nn.Module, seed: int) -> None:
         model: the model, changed in place.
         seed: seed of the random numbers; the global generators are left as they were.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for module in model.modules():
-            if hasattr(module, 'reset_parameters'):
-                module.reset_parameters()
-            if isinstance(module, BaseModule):
-                module._is_init = False
-        model.init_weights()
+    disabled = logging.root.manager.disable
+    logging.disable(logging.INFO)  # MMCV logs several lines for every parameter
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for module in model.modules():
+                if hasattr(module, 'reset_parameters'):
+                    module.reset_parameters()
+                if isinstance(module, BaseModule):
+                    module._is_init = False
+            model.init_weights()
+    finally:
+        logging.disable(disabled)
 
 
 class FromScratchMixin:

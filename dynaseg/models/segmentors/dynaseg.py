@@ -1,10 +1,28 @@
+import mmcv
 import numpy as np
+import torch
 from mmseg.models.builder import SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
-from torch import Tensor
+from torch import Tensor, nn
 
+from dynaseg.fitting import FitResult, Fitter, estimate_num_clusters
+from dynaseg.models.losses import DynaSegLoss
 from dynaseg.utils.palette import distinct_palette
 from dynaseg.utils.scratch import FromScratchMixin
+
+IMAGENET_NORM = {'mean': (123.675, 116.28, 103.53), 'std': (58.395, 57.12, 57.375)}
+
+
+class ResponseNetwork(nn.Module):
+    """A segmentor as a plain network from images to response maps, for the fitter."""
+
+    def __init__(self, segmentor: 'DynaSeg') -> None:
+        super().__init__()
+        self.segmentor = segmentor
+
+    def forward(self, img: Tensor) -> Tensor:
+        """Compute the response maps of images, (N, 3, H, W)."""
+        return self.segmentor.response(img)
 
 
 @SEGMENTORS.register_module()
@@ -13,19 +31,24 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
 
     A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the
     head's loss takes its labels from the response map. Testing gives every pixel the cluster of its
-    strongest response.
+    strongest response, either as trained or after fitting the network to the very image.
 
     Args:
         backbone: config of any backbone of MMSegmentation.
         decode_head: config of the head.
         neck: config of the neck.
         train_cfg: training settings; none are needed.
-        test_cfg: ``mode='whole'``, as in MMSegmentation.
+        test_cfg: ``mode='whole'``, as in MMSegmentation. With ``fit``, a dict, every test image is
+            fitted from the segmentor's weights with the head's loss; it holds arguments of
+            :class:`dynaseg.fitting.Fitter` and ``floor``, the least number of clusters: a number,
+            or ``'silhouette'`` for that of the image's colours.
         init_cfg: initialisation, as for every module of MMCV.
+        pretrained: as in MMSegmentation.
 
     Raises:
-        ValueError: if the tests are not in whole mode: the windows of one image
-            would share no cluster.
+        ValueError: if the tests are not in whole mode (the windows of one image would share no
+            cluster), or an entry of ``fit`` is out of its range.
+        TypeError: if ``fit`` has an entry that is unknown.
     """
 
     def __init__(
@@ -47,9 +70,31 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             init_cfg=init_cfg,
             pretrained=pretrained,
         )
-        mode = (test_cfg or {}).get('mode', 'whole')
+        test_cfg = test_cfg or {}
+        mode = test_cfg.get('mode', 'whole')
         if mode != 'whole':
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {mode!r}")
+        # How images are normalised when they do not come through a pipeline.
+        self.img_norm_cfg = IMAGENET_NORM
+        self.fitter = self.floor = None
+        if test_cfg.get('fit') is not None:
+            fit = dict(test_cfg['fit'])
+            self.floor = fit.pop('floor', 1)
+            if self.floor != 'silhouette' and not (isinstance(self.floor, int) and self.floor > 0):
+                raise ValueError(
+                    f"test_cfg.fit.floor must be a positive integer or 'silhouette', "
+                    f'got {self.floor!r}'
+                )
+            loss = self.decode_head.loss_decode
+            if not isinstance(loss, DynaSegLoss):
+                raise ValueError(
+                    f"test_cfg.fit needs decode_head.loss_decode of type 'DynaSegLoss', "
+                    f'got {type(loss).__name__!r}'
+                )
+            try:
+                self.fitter = Fitter(loss.without_reduction(), **fit)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f'test_cfg.fit: {error}') from error
 
     def response(self, img: Tensor) -> Tensor:
         """Compute the normalised response map.
@@ -78,6 +123,82 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         return self.decode_head.forward_train(
             self.extract_feat(img), img_metas, None, self.train_cfg
         )
+
+    def fit(self, img: Tensor, images: list[np.ndarray]) -> list[FitResult]:
+        """Fit each image of a batch from the segmentor's weights.
+
+        Args:
+            img: normalised images, (N, 3, H, W).
+            images: the same images, RGB, uint8, (H, W, 3), whose colours give the floors.
+
+        Returns:
+            One result an image; the segmentor is left as it was.
+        """
+        if self.floor == 'silhouette':
+            floors = [estimate_num_clusters(image)[0] for image in images]
+        else:
+            floors = [self.floor] * len(images)
+        return self.fitter(ResponseNetwork(self), img, floors)
+
+    @torch.no_grad()
+    def segment(self, image: np.ndarray) -> FitResult:
+        """Segment an image, fitted to it where ``test_cfg`` has ``fit`` and as trained otherwise.
+
+        Args:
+            image: RGB, uint8, (H, W, 3).
+
+        Returns:
+            The labels, numbered without gaps, and how they came about.
+        """
+        mean, std = (np.array(self.img_norm_cfg[key]) for key in ('mean', 'std'))
+        img = mmcv.imnormalize(image, mean, std, to_rgb=False)
+        device = next(self.parameters()).device
+        img = torch.from_numpy(img.transpose(2, 0, 1)[None]).to(device)
+        if self.fitter is not None:
+            return self.fit(img, [image])[0]
+        labels = self.encode_decode(img, None).argmax(dim=1)[0].cpu()
+        clusters, labels = labels.unique(return_inverse=True)
+        return FitResult(labels, [len(clusters)])
+
+    def simple_test(
+        self, img: Tensor, img_meta: list[dict], rescale: bool = True
+    ) -> list[np.ndarray]:
+        """Label a batch of test images.
+
+        Args:
+            img: normalised images, (N, 3, H, W).
+            img_meta: one dict an image, as the test pipeline gives it.
+            rescale: whether the labels are wanted at the images' original size.
+
+        Returns:
+            Cluster of each pixel, (H, W) an image.
+        """
+        if self.fitter is None:
+            return super().simple_test(img, img_meta, rescale)
+        results = []
+        for one, meta in zip(img, img_meta, strict=True):
+            height, width = meta['img_shape'][:2]  # without padding
+            one = one[:, :height, :width]
+            norm = meta['img_norm_cfg']
+            pixels = one.permute(1, 2, 0).cpu().numpy() * norm['std'] + norm['mean']
+            pixels = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+            if not norm['to_rgb']:
+                pixels = pixels[..., ::-1]
+            labels = self.fit(one[None], [pixels])[0].labels.numpy()
+            if rescale:
+                height, width = meta['ori_shape'][:2]
+                # OpenCV resizes no 64-bit integers; a response map has no 32768 channels.
+                labels = mmcv.imresize(
+                    labels.astype(np.int16), (width, height), interpolation='nearest'
+                )
+            results.append(labels.astype(np.int64))
+        return results
+
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
+        """Refuse where images are fitted: each augmentation would have clusters of its own."""
+        if self.fitter is not None:
+            raise NotImplementedError('test_cfg.fit and test-time augmentation exclude each other')
+        return super().aug_test(imgs, img_metas, rescale)
 
     def show_result(
         self,
