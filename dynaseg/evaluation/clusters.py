@@ -38,7 +38,7 @@ def contingency_table(
         raise ValueError(
             f'clusters and classes must have one shape, got {clusters.shape} and {classes.shape}'
         )
-    num_clusters = int(clusters.max(initial=-1)) + 1
+    num_clusters = int(clusters.max()) + 1 if clusters.size else 0
     valid = classes != ignore_index
     clusters, classes = clusters[valid].astype(np.int64), classes[valid].astype(np.int64)
     unknown = np.setdiff1d(classes, np.arange(num_classes))
