@@ -99,7 +99,7 @@ class Results:
                 'choose another output folder, or overwrite'
             ) from error
         changes = [
-            f'{key} was {settings.get(key)!r}, is {self.settings.get(key)!r}'
+            _describe_change(key, settings.get(key), self.settings.get(key))
             for key in sorted(settings.keys() | self.settings.keys())
             if settings.get(key) != self.settings.get(key)
         ]
@@ -123,6 +123,12 @@ def describe_file(file: Path) -> dict[str, int]:
     """Describe a file such that a change of its content shows; OSError if it is not there."""
     status = file.stat()
     return {'bytes': status.st_size, 'modified': status.st_mtime_ns}
+
+
+def _describe_change(key: str, before: object, now: object) -> str:
+    if key.endswith('_sha256'):
+        return f'the content of the {key.removesuffix("_sha256")} has changed'
+    return f'{key} was {before!r}, is {now!r}'
 
 
 def _load(path: Path) -> tuple[dict, dict[str, dict]]:
