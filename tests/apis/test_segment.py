@@ -262,8 +262,9 @@ def test_files_of_one_stem_keep_their_outputs(tmp_path, photos):
 
 def test_other_settings_are_refused_unless_overwriting(tmp_path, photos):
     run(photos, tmp_path / 'out')
-    other = SETTINGS | {'seed': 1}
-    with pytest.raises(ValueError, match=r'other settings \(seed was 0, is 1\).*overwrite'):
+    other = SETTINGS | {'config_sha256': 'f00', 'seed': 1}
+    changes = r'\(the content of the config has changed; seed was 0, is 1\)'
+    with pytest.raises(ValueError, match=f'other settings {changes}: .*overwrite'):
         run(photos / 'a.png', tmp_path / 'out', settings=other)
     assert len(check_outputs(tmp_path / 'out')) == 5
     again = Counting()
