@@ -16,6 +16,9 @@ class PlainCNN(BaseModule):
         in_channels: channels of the image.
         channels: channels of the features (p in the paper).
         num_blocks: number of blocks (M in the paper).
+        padding_mode: how the convolutions see beyond the border, as ``torch.nn.Conv2d`` has it. Zeros
+            are the paper's; they make the border look unlike the rest, so that it may get clusters
+            of its own, which ``'reflect'`` avoids.
         out_indices: the blocks whose features are returned; the last one by default.
         init_cfg: initialisation, as for every module of MMCV.
 
@@ -34,6 +37,7 @@ class PlainCNN(BaseModule):
         in_channels: int = 3,
         channels: int = 100,
         num_blocks: int = 2,
+        padding_mode: str = 'zeros',
         out_indices: Sequence[int] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -46,7 +50,13 @@ class PlainCNN(BaseModule):
             )
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(in_channels if block == 0 else channels, channels, 3, padding=1),
+                nn.Conv2d(
+                    in_channels if block == 0 else channels,
+                    channels,
+                    3,
+                    padding=1,
+                    padding_mode=padding_mode,
+                ),
                 nn.ReLU(inplace=True),
                 nn.BatchNorm2d(channels),
             )
