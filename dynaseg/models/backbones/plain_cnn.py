@@ -16,9 +16,9 @@ class PlainCNN(BaseModule):
         in_channels: channels of the image.
         channels: channels of the features (p in the paper).
         num_blocks: number of blocks (M in the paper).
-        padding_mode: how the convolutions see beyond the border, as ``torch.nn.Conv2d`` has it. Zeros
-            are the paper's; they make the border look unlike the rest, so that it may get clusters
-            of its own, which ``'reflect'`` avoids.
+        padding_mode: how the convolutions see beyond the border, as ``torch.nn.Conv2d`` has it.
+            Zeros are the paper's; they make the border look unlike the rest, so that it may get
+            clusters of its own, which ``'reflect'`` avoids.
         out_indices: the blocks whose features are returned; the last one by default.
         init_cfg: initialisation, as for every module of MMCV.
 
