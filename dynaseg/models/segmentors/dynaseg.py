@@ -61,6 +61,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         init_cfg: dict | None = None,
         pretrained: str | None = None,
     ) -> None:
+        test_cfg = mmcv.ConfigDict({'mode': 'whole', **(test_cfg or {})})
         super().__init__(
             backbone=backbone,
             decode_head=decode_head,
@@ -70,8 +71,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             init_cfg=init_cfg,
             pretrained=pretrained,
         )
-        test_cfg = test_cfg or {}
-        mode = test_cfg.get('mode', 'whole')
+        mode = test_cfg.mode
         if mode != 'whole':
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {mode!r}")
         # How images are normalised when they do not come through a pipeline.
