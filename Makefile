@@ -50,7 +50,7 @@ $(STAMPS)/dynaseg: $(SOURCES) $(STAMPS)/requirements
 
 install: $(STAMPS)/dynaseg ## Install everything into .venv
 
-demo: install ## Train and test on sample data through mim, and draw the results
+demo: install ## Train and test on sample data, segment two photographs
 	@PATH="$(abspath $(BIN)):$$PATH" bash tools/demo.sh
 
 test: install ## Run the tests

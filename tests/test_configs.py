@@ -16,7 +16,7 @@ DATA_TYPES = {
     'sample': 'CocoStuff27Dataset',
     'coco-stuff27': 'CocoStuff27Dataset',
     'bsds500': 'BSDS500Dataset',
-    'voc12-regions': 'VOCRegionDataset',
+    'voc12': 'VOCRegionDataset',
 }
 PARTS = {'plain-cnn': ('PlainCNN', None), 'r18-fpn': ('ResNet', 'FPN')}
 

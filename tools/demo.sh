@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole of DynaSeg on sample data: train through mim without labels, test against them, draw.
+# The whole of DynaSeg: train through mim on sample data without labels, test against them, draw; then
+# segment two real photographs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PYTHONWARNINGS=ignore OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
@@ -20,6 +21,8 @@ run "$out/untrained.log" mim test dynaseg "$config" --checkpoint scratch:// --gp
 run "$out/train.log" mim train dynaseg "$config" --gpus 1 --seed 0 --work-dir "$out/train"
 run "$out/trained.log" mim test dynaseg "$config" --checkpoint "$out/train/latest.pth" --gpus 1 \
     --eval mIoU --work-dir "$out/trained" --show-dir "$out/overlays"
+photographs=$(python -c 'import sklearn.datasets as d; print(d.__path__[0])')/images
+run "$out/photographs.log" python tools/segment.py "$photographs" --out-dir "$out/photographs" --overwrite
 
 table() { sed -n '/^Summary/,/^matched/p' "$1"; }
 echo
@@ -30,3 +33,4 @@ echo "Trained on 64 unlabelled images:"
 table "$out/trained.log"
 echo
 echo "The clusters of the validation images are drawn in $out/overlays"
+echo "Two photographs and what was found in them: open $out/photographs/index.html"

@@ -10,6 +10,8 @@ from dynaseg.datasets.cluster_evaluation import (
 from dynaseg.datasets.coco_stuff import CocoStuff27Dataset
 from dynaseg.datasets.folder import ImageFolderDataset
 from dynaseg.datasets.pipelines import LoadCocoStuff27Annotations, LoadImage
+from dynaseg.datasets.region_evaluation import RegionEvaluationMixin
+from dynaseg.datasets.voc import VOCRegionDataset
 
 __all__ = [
     'BSDS500Dataset',

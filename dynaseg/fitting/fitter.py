@@ -5,6 +5,7 @@ References:
 """
 
 import copy
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynaseg.fitting.cleanup import merge_small_regions
 from dynaseg.models.losses.dynaseg_loss import DynaSegLoss, count_clusters
+from dynaseg.utils.memory import keep_freed_memory
 
 
 @dataclass
@@ -69,8 +71,8 @@ class Fitter:
             device.
         min_region: connected components below this share of the image's pixels are merged into
             their neighbours in the end; 0 keeps all. The floor holds for what is left.
-        bf16: whether the network computes in bfloat16 (the loss and the weights stay in float32),
-            about twice as fast where the processor has it.
+        bf16: whether the network computes in bfloat16 (the loss and the weights stay in float32)
+            on processors that have it, about twice as fast; on others it stays in float32.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -146,6 +148,8 @@ class Fitter:
         if images[0, 0].numel() == 1:  # nothing to normalise over, and nothing to tell apart
             single = torch.zeros(images.shape[2:], dtype=torch.int64)
             return [FitResult(single, [1], stop_reason='floor') for _ in floors]
+        if images.is_cpu:
+            keep_freed_memory()
         network = use_batch_statistics(network)
         results = [FitResult(torch.empty(0), floor=floor) for floor in floors]
         small = limit_size(images, self.fit_pixels)
@@ -261,7 +265,8 @@ class Fitter:
 
     def _respond(self, network: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
         """Compute each image's response map with its own weights, float32, (N, q, h, w)."""
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+        bf16 = self.bf16 and has_bf16(images.device.type)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             return respond(network, weights, images).float()
 
     def _predict(
@@ -292,6 +297,14 @@ class Fitter:
             min_pixels = math.ceil(self.min_region * labels.size)
             labels = merge_small_regions(labels, min_pixels, min_labels=floor)
         return torch.from_numpy(np.unique(labels, return_inverse=True)[1].reshape(labels.shape))
+
+
+@functools.cache
+def has_bf16(device_type: str) -> bool:
+    """Say whether devices of a type compute in bfloat16 rather than emulate it."""
+    if device_type == 'cpu':
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return device_type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def use_batch_statistics(network: nn.Module) -> nn.Module:

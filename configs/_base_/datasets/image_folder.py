@@ -32,6 +32,7 @@ test_pipeline = [
 data = dict(
     samples_per_gpu=4,
     workers_per_gpu=2,
+    train_dataloader=dict(drop_last=False),  # a folder may hold fewer images than a batch
     train=dict(type=dataset_type, img_dir=img_dir, pipeline=train_pipeline),
     val=dict(type=dataset_type, img_dir=img_dir, pipeline=test_pipeline),
     test=dict(type=dataset_type, img_dir=img_dir, pipeline=test_pipeline),

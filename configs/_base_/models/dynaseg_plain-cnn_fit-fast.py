@@ -3,14 +3,15 @@ _base_ = './dynaseg_plain-cnn.py'
 model = dict(
     test_cfg=dict(
         fit=dict(
-            iterations=40,
-            lr=0.1,
+            iterations=30,
+            lr=0.2,
             momentum=0.9,
             floor='silhouette',
             settled=0.005,
             check_interval=5,
             fit_pixels=10000,
             predict_pixels=1000000,
+            bf16=True,
             min_region=1.5e-4,
         )
     )

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/dynaseg_plain-cnn_fit-full.py',
+    '../_base_/datasets/voc12_regions.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(decode_head=dict(loss_decode=dict(weighting='fsf')))
