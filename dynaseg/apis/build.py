@@ -86,7 +86,6 @@ def build_segmentor_from(
     except Exception as error:  # of any loader, and of unpickling any content
         raise ValueError(f'{source}: cannot be loaded as a checkpoint: {error}') from error
     segmentor.img_norm_cfg = config.get('img_norm_cfg', segmentor.img_norm_cfg)
-    segmentor.img_norm_cfg = config.get('img_norm_cfg', segmentor.img_norm_cfg)
     return segmentor.to(device).eval()
 
 
