@@ -3,10 +3,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -21,11 +21,13 @@ from dynaseg.apis.reading import ImageReadError, read_image
 from dynaseg.apis.results import LABELS, OUTPUTS, OVERLAYS, THUMBNAILS, Results, describe_file
 from dynaseg.evaluation.regions import connected_components
 from dynaseg.utils.files import whole_file
+from dynaseg.utils.prefetch import prefetch
 from dynaseg.version import __version__
 
 if TYPE_CHECKING:
     from dynaseg.fitting import FitResult
 
+FAILURES = (RuntimeError, ValueError, MemoryError)
 THUMBNAIL_SIZE = (1280, 1280)
 MAX_JPEG_SIZE = (65500, 65500)  # of libjpeg; larger overlays are scaled down
 JPEG = {'format': 'JPEG', 'quality': 90, 'optimize': True}
@@ -68,8 +70,8 @@ def segment_images(
         and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in pixels),
         ``clusters``, ``components`` (connected regions of one cluster, 4 neighbours),
         ``iterations``, ``stop_reason`` and ``floor`` (as in :class:`dynaseg.fitting.FitResult`),
-        ``seconds`` (of segmenting alone), ``clusters_by_iteration`` (from before the first). One
-        that was skipped has ``file``, ``name`` and ``error`` (why).
+        ``seconds`` (of segmenting alone; images of a batch share them), ``clusters_by_iteration``
+        (from before the first). One that was skipped has ``file``, ``name`` and ``error`` (why).
 
     Raises:
         FileNotFoundError: if no image, or no config or checkpoint of that name, is found.
@@ -90,19 +92,30 @@ def segment_images(
     config = load_config(config)
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
     results = Results(out_dir, _describe_settings(config, checkpoint, seed), overwrite)
-    return segment_files(files, results, segmentor.segment)
+    batch_size = config.get('data', {}).get('test_dataloader', {}).get('samples_per_gpu', 1)
+    on_cpu = next(segmentor.parameters()).device.type == 'cpu'
+    # On a CPU the fit takes every core, and threads beside it would only slow it down.
+    workers = 0 if on_cpu else min(8, os.cpu_count() or 1)
+    return segment_files(files, results, segmentor.segment_stream, batch_size, workers)
 
 
 def segment_files(
-    files: Iterable[Path], results: Results, segment_one: Callable[[np.ndarray], 'FitResult']
+    files: Iterable[Path],
+    results: Results,
+    segment_stream: Callable[[Iterable[tuple], int], Iterator[tuple]],
+    batch_size: int = 1,
+    workers: int = 0,
 ) -> list[dict]:
     """Segment those image files that are not done yet; see :func:`segment_images`.
 
     Args:
         files: image files, by their absolute paths.
         results: where the outputs go.
-        segment_one: segments an image, RGB, uint8, (H, W, 3). Where it raises RuntimeError (such as
-            too little memory), ValueError or MemoryError, the image is skipped.
+        segment_stream: as :meth:`DynaSeg.segment_stream`. Where it raises RuntimeError (such as too
+            little memory), ValueError or MemoryError, the images that it holds are tried one by
+            one, and those that fail again are skipped.
+        batch_size: most images that are segmented at once.
+        workers: threads that read ahead, and threads that write; 0 for none.
 
     Returns:
         A record a file.
@@ -112,10 +125,33 @@ def segment_files(
     pending = [file for file in files if not results.is_done(file)]
     if pending:
         progress = ProgressBar(len(pending), file=sys.stderr)
+
+        def add(record: dict) -> None:
+            results.add(record)
+            progress.update()
+
+        def read(file: Path) -> tuple[dict, np.ndarray | None]:
+            record = {'file': str(file), 'name': names[file]}
+            try:
+                image = read_image(file)
+                return record | describe_file(file), image
+            except ImageReadError as error:
+                return record | {'error': error.reason}, None
+
+        def readable() -> Iterator[tuple[dict, np.ndarray]]:
+            for record, image in prefetch(read, pending, workers):
+                if image is None:
+                    add(record)
+                else:
+                    yield record, image
+
+        def write(segmented: Segmented) -> dict:
+            return _write_record(segmented, results)
+
         try:
-            for file in pending:
-                results.add(_segment_file(file, names[file], results, segment_one))
-                progress.update()
+            stream = _segment(readable(), segment_stream, batch_size)
+            for record in prefetch(write, stream, workers):
+                add(record)
         finally:
             sys.stderr.write('\n')
             results.save()
@@ -127,24 +163,63 @@ def segment_files(
     return records
 
 
-def _segment_file(
-    file: Path, name: str, results: Results, segment_one: Callable[[np.ndarray], 'FitResult']
-) -> dict:
-    """Segment a file and write its outputs; returns its record."""
-    record = {'file': str(file), 'name': name}
-    try:
-        image = read_image(file)
-        record |= describe_file(file)
-    except ImageReadError as error:
-        return record | {'error': error.reason}
-    start = time.perf_counter()
-    try:
-        fit = segment_one(image)
-    except (RuntimeError, ValueError, MemoryError) as error:
-        return record | {'error': f'cannot be segmented: {error}'}
-    seconds = time.perf_counter() - start
+class Segmented(NamedTuple):
+    """An image and its segmentation, or why there is none."""
+
+    record: dict
+    image: np.ndarray
+    seconds: float
+    fit: 'FitResult | None' = None
+    error: Exception | None = None
+
+
+def _segment(
+    images: Iterator[tuple[dict, np.ndarray]],
+    segment_stream: Callable[[Iterable[tuple], int], Iterator[tuple]],
+    batch_size: int,
+) -> Iterator[Segmented]:
+    """Segment images, (H, W, 3), as a stream; where that fails, those that it held one by one."""
+    held = {}
+
+    def items() -> Iterator[tuple[str, np.ndarray]]:
+        for record, image in images:
+            held[record['file']] = record, image, time.perf_counter()
+            yield record['file'], image
+
+    def finish(key: str, fit: 'FitResult | None', error: Exception | None = None) -> Segmented:
+        record, image, start = held.pop(key)
+        return Segmented(record, image, time.perf_counter() - start, fit, error)
+
+    while True:
+        try:
+            for key, fit in segment_stream(items(), batch_size):
+                yield finish(key, fit)
+            return
+        except FAILURES as failure:
+            if not held:  # not of an image
+                raise
+            alone = len(held) == 1
+            for key, (_, image, _) in list(held.items()):
+                fit, error = None, failure
+                if not alone:
+                    try:
+                        ((_, fit),) = segment_stream([(key, image)], 1)
+                    except FAILURES as again:
+                        error = again
+                yield finish(key, fit, error)
+
+
+def _write_record(segmented: Segmented, results: Results) -> dict:
+    """Write the outputs of an image; returns its record."""
+    record, image, seconds, fit, error = segmented
+    if fit is None:
+        return {
+            'file': record['file'],
+            'name': record['name'],
+            'error': f'cannot be segmented: {error}',
+        }
     labels = fit.labels.cpu().numpy()
-    _write_outputs(image, labels, results.outputs(name))
+    _write_outputs(image, labels, results.outputs(record['name']))
     height, width = labels.shape
     return record | {
         'size': [width, height],

@@ -7,7 +7,8 @@ References:
 import copy
 import functools
 import math
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,7 +50,7 @@ class Fitter:
 
     Each image has its own copy of the weights, its own batch statistics, its own dynamic weight and
     its own end, so an image's result does not depend on the others that it is fitted with. The
-    networks run together, on a GPU as one network of grouped convolutions.
+    networks of a batch run together, on a GPU as one network of grouped convolutions.
 
     An image is finished when another step would leave fewer clusters than its floor (the state
     before that step is kept), when its labels have settled, or after ``iterations`` steps. No label
@@ -126,7 +127,7 @@ class Fitter:
     def __call__(
         self, network: nn.Module, images: Tensor, floors: int | Sequence[int] = 1
     ) -> list[FitResult]:
-        """Fit the network to each image.
+        """Fit the network to each image of a batch, all at once.
 
         Args:
             network: maps images (N, 3, H, W) to response maps (N, q, h, w). It is left unchanged;
@@ -145,109 +146,156 @@ class Fitter:
         floors = [floors] * len(images) if isinstance(floors, int) else list(floors)
         if len(floors) != len(images):
             raise ValueError(f'expected {len(images)} floors, one an image, got {len(floors)}')
-        if images[0, 0].numel() == 1:  # nothing to normalise over, and nothing to tell apart
-            single = torch.zeros(images.shape[2:], dtype=torch.int64)
-            return [FitResult(single, [1], stop_reason='floor') for _ in floors]
-        if images.is_cpu:
-            keep_freed_memory()
-        network = use_batch_statistics(network)
-        results = [FitResult(torch.empty(0), floor=floor) for floor in floors]
-        small = limit_size(images, self.fit_pixels)
-        with torch.enable_grad():
-            fitted = self._optimise(network, small, results)
-        with torch.no_grad():
-            for row, (result, weights) in enumerate(zip(results, fitted, strict=True)):
-                weights = {name: value[None] for name, value in weights.items()}
-                floor = min(result.floor, result.num_clusters[0])
-                result.labels = self._predict(
-                    network, weights, images[row : row + 1], small[row : row + 1], floor
-                )
+        results = [None] * len(images)
+        items = zip(range(len(images)), images, floors, strict=True)
+        for row, result in self.stream(network, items, batch_size=len(images)):
+            results[row] = result
         return results
 
+    def stream(
+        self,
+        network: nn.Module,
+        items: Iterable[tuple[Hashable, Tensor, int]],
+        batch_size: int = 1,
+    ) -> Iterator[tuple[Hashable, FitResult]]:
+        """Fit the network to images of any sizes, several at a time.
+
+        Images that are fitted at one size share a batch. One that is finished leaves it, and the
+        next of that size takes its place. ``items`` is read only as far as batches need.
+
+        Args:
+            network: as for :meth:`__call__`.
+            items: a key of your own, the normalised image, (3, H, W), and its floor.
+            batch_size: most images that are fitted at once.
+
+        Yields:
+            Key and result of each image, in the order in which they are finished.
+
+        Raises:
+            ValueError: if ``batch_size`` is below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be at least 1, got {batch_size}')
+        network = use_batch_statistics(network)
+        waiting = Waiting(items, self.fit_pixels, limit=4 * batch_size)
+        while (size := waiting.fullest()) is not None:
+            if size == (1, 1):  # nothing to normalise over, and nothing to tell apart
+                job = waiting.take(size)
+                labels = torch.zeros(job.image.shape[2:], dtype=torch.int64)
+                yield job.key, FitResult(labels, [1], stop_reason='floor')
+                continue
+            for job, weights in self._optimise(network, waiting, size, batch_size):
+                with torch.no_grad():
+                    job.result.labels = self._predict(network, weights, job)
+                yield job.key, job.result
+
     def _optimise(
-        self, network: nn.Module, images: Tensor, results: list[FitResult]
-    ) -> list[dict[str, Tensor]]:
-        """Run the iterations, fill in the results, and return each image's fitted weights."""
-        weights = {
-            name: value.detach().expand(len(images), *value.shape).clone()
+        self, network: nn.Module, waiting: 'Waiting', size: tuple[int, int], batch_size: int
+    ) -> Iterator[tuple['Job', dict[str, Tensor]]]:
+        """Run the iterations; yield each job of a size and its fitted weights, each (1, ...)."""
+        parameters = {
+            name: value.detach()
             for name, value in network.named_parameters()
             if value.requires_grad
         }
-        speeds = {name: torch.zeros_like(value) for name, value in weights.items()}
-        before = weights
-        floors = torch.tensor([result.floor for result in results], device=images.device)
-        going = torch.ones(len(images), dtype=torch.bool, device=images.device)
-        fitted = [None] * len(images)
-        members = list(range(len(images)))  # which images the rows of the batch are
-        checked, history = None, []
-        for step in range(self.iterations + 1):
-            for value in weights.values():
-                value.requires_grad_()
-            response = self._respond(network, weights, images)
+        batch, history = None, []
+        while True:
+            entering = []
+            while (len(batch.jobs) if batch else 0) + len(entering) < batch_size:
+                if (job := waiting.take(size)) is None:
+                    break
+                entering.append(Batch.start(job, parameters))
+            if entering:
+                batch = Batch.join([batch, *entering] if batch else entering)
+            if batch is None:
+                return
+            loss, labels, counts = self._observe(network, batch)
+            history.append((counts, loss.detach(), batch.going))
+            done = {}
+            ages = [job.age for job in batch.jobs]
+            # The labels of an image are compared at its own checks, whenever it entered.
+            due = [age > 0 and age % self.check_interval == 0 for age in ages]
+            if any(due) or self.iterations in ages:
+                done = self._check(batch, labels, due, history)
+                history = []
+            for row in done:
+                weights = {name: value[row : row + 1] for name, value in batch.before.items()}
+                yield batch.jobs[row], weights
+            if len(done) == len(ages):
+                batch = None
+                continue
+            self._update(batch, loss)
+            for job in batch.jobs:
+                job.age += 1
+            if done:
+                batch = batch.keep([row for row in range(len(ages)) if row not in done])
+
+    def _observe(self, network: nn.Module, batch: 'Batch') -> tuple[Tensor, Tensor, Tensor]:
+        """See where every image is.
+
+        ``batch.before`` becomes the present weights, or, for good, those of the step before, where
+        the present ones leave an image below its floor.
+
+        Returns:
+            Loss of each image, (N,), with its graph; its labels, (N, h, w); its number of clusters.
+        """
+        for value in batch.weights.values():
+            value.requires_grad_()
+        with torch.enable_grad():
+            response = self._respond(network, batch.weights, batch.images)
             labels = response.detach().argmax(dim=1)
-            counts = count_clusters(labels, response.shape[1])
-            if step == 0:  # an image with fewer clusters from the start cannot get them back
-                floors = torch.minimum(floors, counts)
-            # An image that fell below its floor goes back to the step before, for good.
-            fell = going & (counts < floors)
-            going = going & ~fell
-            held = {
-                name: torch.where(spread(fell, value), before[name], value.detach())
-                for name, value in weights.items()
-            }
             parts = self.loss(response, labels)
             loss = parts['loss_sim'] + parts['loss_con']
-            history.append((counts, loss.detach(), going))
+        counts = count_clusters(labels, response.shape[1])
+        if any(job.age == 0 for job in batch.jobs):
+            # An image with fewer clusters from the start cannot get them back.
+            new = torch.tensor([job.age == 0 for job in batch.jobs], device=counts.device)
+            batch.floors = torch.where(new, torch.minimum(batch.floors, counts), batch.floors)
+        if batch.checked is None:
+            batch.checked = torch.full_like(labels, -1)
+        fell = batch.going & (counts < batch.floors)
+        batch.going = batch.going & ~fell
+        batch.before = {
+            name: torch.where(spread(fell, value), batch.before[name], value.detach())
+            for name, value in batch.weights.items()
+        }
+        return loss, labels, counts
 
-            stay = None
-            if step == self.iterations or (step > 0 and step % self.check_interval == 0):
-                settled = torch.zeros_like(going)
-                if self.settled is not None and checked is not None:
-                    changed = (labels != checked).flatten(1).float().mean(dim=1)
-                    settled = changed <= self.settled
-                checked = labels
-                stay = self._check(history, members, settled, step, results)
-                history = []
-                for row, member in enumerate(members):
-                    if row not in stay:
-                        fitted[member] = {name: value[row] for name, value in held.items()}
-                if not stay:
-                    break
-            gradients = torch.autograd.grad(loss.sum(), tuple(weights.values()))
-            for name, gradient in zip(weights, gradients, strict=True):
-                speeds[name] = self.momentum * speeds[name] + gradient
-            before = held
-            weights = {
-                name: torch.where(spread(going, value), value - self.lr * speeds[name], value)
-                for name, value in held.items()
-            }
-            if stay is not None and len(stay) < len(members):
-                members = [members[row] for row in stay]
-                images, floors, going, checked = (
-                    value[stay] for value in (images, floors, going, checked)
-                )
-                weights, speeds, before = (
-                    {name: value[stay] for name, value in values.items()}
-                    for values in (weights, speeds, before)
-                )
-        return fitted
+    def _update(self, batch: 'Batch', loss: Tensor) -> None:
+        """Take a step of stochastic gradient descent in every image that goes on."""
+        gradients = torch.autograd.grad(
+            loss, tuple(batch.weights.values()), grad_outputs=torch.ones_like(loss)
+        )
+        for name, gradient in zip(batch.weights, gradients, strict=True):
+            batch.speeds[name] = self.momentum * batch.speeds[name] + gradient
+        batch.weights = {
+            name: torch.where(
+                spread(batch.going, value), value - self.lr * batch.speeds[name], value
+            )
+            for name, value in batch.before.items()
+        }
 
     def _check(
         self,
+        batch: 'Batch',
+        labels: Tensor,
+        due: list[bool],
         history: list[tuple[Tensor, Tensor, Tensor]],
-        members: list[int],
-        settled: Tensor,
-        step: int,
-        results: list[FitResult],
-    ) -> list[int]:
-        """Write down what happened since the last check; return the rows that are not finished."""
+    ) -> set[int]:
+        """Write down what happened since the last check; return the rows that are finished."""
+        settled = torch.zeros_like(batch.going)
+        if self.settled is not None and any(due):
+            compared = torch.tensor(due, device=labels.device)
+            changed = (labels != batch.checked).flatten(1).float().mean(dim=1)
+            settled = compared & (changed <= self.settled)
+            batch.checked = torch.where(spread(compared, labels), labels, batch.checked)
         counts, losses, going = (
             torch.stack(values).tolist() for values in zip(*history, strict=True)
         )
         settled = settled.tolist()
-        stay = []
-        for row, member in enumerate(members):
-            result = results[member]
+        done = set()
+        for row, job in enumerate(batch.jobs):
+            result = job.result
             for count, loss, valid in zip(counts, losses, going, strict=True):
                 if valid[row]:
                     result.num_clusters.append(count[row])
@@ -257,11 +305,12 @@ class Fitter:
                 result.stop_reason = 'floor'
             elif settled[row]:
                 result.stop_reason = 'settled'
-            elif step == self.iterations:
+            elif job.age == self.iterations:
                 result.stop_reason = 'iterations'
             else:
-                stay.append(row)
-        return stay
+                continue
+            done.add(row)
+        return done
 
     def _respond(self, network: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
         """Compute each image's response map with its own weights, float32, (N, q, h, w)."""
@@ -269,27 +318,18 @@ class Fitter:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             return respond(network, weights, images).float()
 
-    def _predict(
-        self,
-        network: nn.Module,
-        weights: dict[str, Tensor],
-        image: Tensor,
-        small: Tensor,
-        floor: int,
-    ) -> Tensor:
-        """Label an image, (1, 3, H, W), with its fitted weights; return (H, W) on the CPU.
-
-        ``small`` is the image at the size at which it was fitted.
-        """
-        size = image.shape[2:]
-        image = limit_size(image, self.predict_pixels)
+    def _predict(self, network: nn.Module, weights: dict[str, Tensor], job: 'Job') -> Tensor:
+        """Label a job's image with its fitted weights, (1, ...); return (H, W) on the CPU."""
+        size = job.image.shape[2:]
+        floor = min(job.result.floor, job.result.num_clusters[0])
+        image = limit_size(job.image, self.predict_pixels)
         response = self._respond(network, weights, image)
         if response.shape[2:] != image.shape[2:]:
             response = F.interpolate(response, image.shape[2:], mode='bilinear')
         labels = response.argmax(dim=1)
         if int(count_clusters(labels, response.shape[1])) < floor:
             # The floor holds at the size of the fit; a cluster may be too small to be seen here.
-            labels = self._respond(network, weights, small).argmax(dim=1)
+            labels = self._respond(network, weights, job.small).argmax(dim=1)
         if labels.shape[1:] != size:
             labels = F.interpolate(labels[None].float(), size, mode='nearest')[0].long()
         labels = labels[0].cpu().numpy()
@@ -297,6 +337,137 @@ class Fitter:
             min_pixels = math.ceil(self.min_region * labels.size)
             labels = merge_small_regions(labels, min_pixels, min_labels=floor)
         return torch.from_numpy(np.unique(labels, return_inverse=True)[1].reshape(labels.shape))
+
+
+@dataclass
+class Job:
+    """An image that is being fitted.
+
+    Attributes:
+        key: the caller's name for it.
+        image: normalised image, (1, 3, H, W).
+        small: the image at the size at which it is fitted, (1, 3, h, w).
+        result: what is known about it so far.
+        age: steps taken.
+    """
+
+    key: Hashable
+    image: Tensor
+    small: Tensor
+    result: FitResult
+    age: int = 0
+
+
+class Waiting:
+    """Images that wait to be fitted, by the size at which they are fitted.
+
+    Args:
+        items: key, image, (3, H, W), and floor of each.
+        fit_pixels: as for :class:`Fitter`.
+        limit: most images that wait, so that no more of the items is read than is needed.
+    """
+
+    def __init__(
+        self, items: Iterable[tuple[Hashable, Tensor, int]], fit_pixels: int | None, limit: int
+    ) -> None:
+        self.items = iter(items)
+        self.fit_pixels = fit_pixels
+        self.limit = limit
+        self.queues = defaultdict(deque)
+
+    def fullest(self) -> tuple[int, int] | None:
+        """Find the size, (h, w), for which most images wait; None where there are no more."""
+        if not any(self.queues.values()):
+            self._read()
+        if not any(self.queues.values()):
+            return None
+        return max(self.queues, key=lambda size: len(self.queues[size]))
+
+    def take(self, size: tuple[int, int]) -> Job | None:
+        """Take the next image of a size; None where none is within reach."""
+        while not self.queues[size] and sum(map(len, self.queues.values())) < self.limit:
+            if not self._read():
+                break
+        return self.queues[size].popleft() if self.queues[size] else None
+
+    def _read(self) -> bool:
+        """Read the next item; return whether there was one."""
+        for key, image, floor in self.items:
+            if image.is_cpu:
+                keep_freed_memory()
+            small = limit_size(image[None], self.fit_pixels)
+            job = Job(key, image[None], small, FitResult(torch.empty(0), floor=floor))
+            self.queues[tuple(small.shape[2:])].append(job)
+            return True
+        return False
+
+
+@dataclass
+class Batch:
+    """The state of the networks that are fitted together; every tensor has a row an image.
+
+    Attributes:
+        jobs: the images that the rows are.
+        images: the images at the size at which they are fitted, (N, 3, h, w).
+        weights: the weights, each (N, ...).
+        speeds: their momentum.
+        before: the weights of the last step that left an image at or above its floor.
+        floors: least numbers of clusters, (N,).
+        going: which images have not fallen below their floor, (N,).
+        checked: labels at each image's last check, (N, h, w), -1 before the first; None before
+            the first step.
+    """
+
+    jobs: list[Job]
+    images: Tensor
+    weights: dict[str, Tensor]
+    speeds: dict[str, Tensor]
+    before: dict[str, Tensor]
+    floors: Tensor
+    going: Tensor
+    checked: Tensor | None = None
+
+    @classmethod
+    def start(cls, job: Job, parameters: dict[str, Tensor]) -> 'Batch':
+        """Make the state of one image before its first step."""
+        weights = {name: value.clone()[None] for name, value in parameters.items()}
+        speeds = {name: torch.zeros_like(value) for name, value in weights.items()}
+        device = job.small.device
+        floors = torch.tensor([job.result.floor], device=device)
+        going = torch.ones(1, dtype=torch.bool, device=device)
+        return cls([job], job.small, weights, speeds, weights, floors, going)
+
+    @classmethod
+    def join(cls, parts: list['Batch']) -> 'Batch':
+        """Put batches of one size together."""
+        checked = next((part.checked for part in parts if part.checked is not None), None)
+        if checked is not None:
+            none = torch.full_like(checked[:1], -1)
+            checked = torch.cat([none if part.checked is None else part.checked for part in parts])
+        joined = [
+            {name: torch.cat([value[name].detach() for value in values]) for name in values[0]}
+            for values in zip(
+                *[(part.weights, part.speeds, part.before) for part in parts], strict=True
+            )
+        ]
+        images, floors, going = (
+            torch.cat(values)
+            for values in zip(
+                *[(part.images, part.floors, part.going) for part in parts], strict=True
+            )
+        )
+        jobs = [job for part in parts for job in part.jobs]
+        return cls(jobs, images, *joined, floors, going, checked)
+
+    def keep(self, rows: list[int]) -> 'Batch':
+        """Make a batch of some of the rows."""
+        kept = [
+            {name: value.detach()[rows] for name, value in values.items()}
+            for values in (self.weights, self.speeds, self.before)
+        ]
+        jobs = [self.jobs[row] for row in rows]
+        floors, going, checked = self.floors[rows], self.going[rows], self.checked[rows]
+        return Batch(jobs, self.images[rows], *kept, floors, going, checked)
 
 
 @functools.cache

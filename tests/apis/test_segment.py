@@ -56,8 +56,31 @@ def photos(tmp_path):
     return folder
 
 
+def segment_together(items, batch_size):
+    """A stand-in for a batched fit: images come out late, in another order; red ones fail."""
+    batch = []
+
+    def finish():
+        if any(tuple(image[0, 0]) == (255, 0, 0) for _, image in batch):
+            raise RuntimeError('out of memory')
+        for key, image in reversed(batch):
+            yield key, segment_one(image)
+        batch.clear()
+
+    for item in items:
+        batch.append(item)
+        if len(batch) == batch_size:
+            yield from finish()
+    yield from finish()
+
+
 def run(inputs, out_dir, segment=segment_one, settings=SETTINGS, overwrite=False):
-    return segment_files(find_images(inputs), Results(out_dir, settings, overwrite), segment)
+    def segment_stream(items, batch_size):
+        for key, image in items:
+            yield key, segment(image)
+
+    files = find_images(inputs)
+    return segment_files(files, Results(out_dir, settings, overwrite), segment_stream)
 
 
 def load(out_dir):
@@ -111,6 +134,20 @@ def test_outputs_of_one_image(tmp_path, photos):
     }
     check_outputs(tmp_path / 'out')
     assert 'a.png' in (tmp_path / 'out/index.html').read_text()
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_batch_that_fails_is_tried_image_by_image(tmp_path, photos, workers):
+    Image.new('RGB', (16, 12), (255, 0, 0)).save(photos / 'c.png')
+    (photos / 'd.png').write_text('no image')
+    files = find_images(photos)
+    results = Results(tmp_path / 'out', SETTINGS)
+    records = segment_files(files, results, segment_together, batch_size=3, workers=workers)
+    assert [record['name'] for record in records] == list('abcde')
+    assert [record['name'] for record in check_outputs(tmp_path / 'out')] == list('abe')
+    errors = {record['name']: record['error'] for record in records if 'error' in record}
+    assert set(errors) == {'c', 'd'}
+    assert errors['c'] == 'cannot be segmented: out of memory'
 
 
 def test_results_are_a_line_an_image(tmp_path, photos):

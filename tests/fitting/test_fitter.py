@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -88,6 +89,12 @@ def test_networks_as_grouped_convolutions_agree_with_one_after_another(monkeypat
     monkeypatch.setattr(torch.Tensor, 'is_cpu', False)  # the way of accelerators
     for together, alone in zip(fitter(network, images), one_by_one, strict=True):
         assert_equal_results(together, alone)
+
+
+def test_fits_where_gradients_are_off():
+    expected = make_fitter(iterations=3)(make_network(), make_images())[0]
+    with torch.no_grad():
+        assert_equal_results(make_fitter(iterations=3)(make_network(), make_images())[0], expected)
 
 
 def test_same_start_gives_the_same_result_and_another_one_does_not():
@@ -193,7 +200,60 @@ def test_fit_at_reduced_size_sees_the_image_at_that_size():
     assert torch.equal(bounded.labels, coarse.repeat_interleave(2, 0).repeat_interleave(2, 1))
 
 
-def test_bfloat16_stays_close():
+def test_stream_of_many_sizes_gives_each_image_what_it_gets_alone():
+    network = make_network()
+    sizes = [(12, 18), (18, 12), (12, 18), (8, 8), (12, 18), (18, 12), (12, 18), (1, 1)]
+    floors = [8, 1, 4, 2, 6, 8, 1, 1]
+    images = [make_images(size=size, seed=seed)[0] for seed, size in enumerate(sizes)]
+    fitter = make_fitter('fixed', iterations=13, check_interval=3, settled=0.02)
+    items = zip('abcdefgh', images, floors, strict=True)
+    results = dict(fitter.stream(network, items, batch_size=2))
+    assert sorted(results) == list('abcdefgh')
+    assert len({result.iterations for result in results.values()}) > 2
+    for key, image, floor in zip('abcdefgh', images, floors, strict=True):
+        assert_equal_results(results[key], fitter(network, image[None], floor)[0])
+
+
+def test_finished_images_make_room_for_the_next():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network, self.calls = make_network(), 0
+
+        def forward(self, images):
+            counted.calls += 1
+            return self.network(images)
+
+    counted = Counting()
+    images = make_images(4)
+    floors = [100, 1, 1, 1]  # the first falls below its floor at once
+    fitter = make_fitter('fixed', iterations=9, check_interval=3)
+    calls = []
+    for key, result in fitter.stream(counted, zip(range(4), images, floors, strict=True), 2):
+        calls.append((key, result.iterations, counted.calls))
+    assert [key for key, *_ in calls] == [0, 1, 2, 3]
+    # Each forward pass of an image is a call: none ran for longer than the image needed.
+    steps = [3 * math.ceil((iterations + 1) / 3) + 1 for _, iterations, _ in calls]
+    assert counted.calls <= sum(steps) + len(steps)
+
+
+def test_stream_reads_no_further_than_it_needs():
+    read = []
+
+    def items():
+        for number, image in enumerate(make_images(100)):
+            read.append(number)
+            yield number, image, 1
+
+    stream = make_fitter(iterations=2).stream(make_network(), items(), batch_size=2)
+    next(stream)
+    assert len(read) <= 8
+    with pytest.raises(ValueError, match='batch_size must be at least 1'):
+        next(make_fitter().stream(make_network(), items(), batch_size=0))
+
+
+def test_bfloat16_stays_close(monkeypatch):
+    monkeypatch.setattr('dynaseg.fitting.fitter.has_bf16', lambda device_type: True)
     network, images = make_network(), make_images()
     exact, rounded = (
         make_fitter(iterations=3, bf16=bf16)(network, images)[0] for bf16 in (False, True)

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from scipy.io import savemat
 
 BIN = Path(sys.executable).parent
 PARTS = ('train', 'val', 'test')
@@ -178,6 +181,44 @@ def test_fresh_weights_are_tested_without_a_file(run, folder, root, config, opti
     fresh = evaluated(folder / 'fresh')
     assert set(fresh) == set(figures)
     assert 0 < fresh['mIoU'] < 1
+
+
+@pytest.fixture(scope='module')
+def regions(folder):
+    """Five photographs of two sizes with their segments, in BSDS500's layout."""
+    root = folder / 'bsds500'
+    for kind in ('images', 'groundTruth'):
+        (root / kind / 'val').mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        segments = rng.integers(0, 4, (4, 5 + number % 2)).repeat(6, axis=0).repeat(6, axis=1)
+        photo = rng.integers(0, 256, (4, 3))[segments] + rng.integers(-20, 20, (*segments.shape, 3))
+        photo = Image.fromarray(photo.clip(0, 255).astype(np.uint8))
+        photo.save(root / f'images/val/{number}.jpg')
+        cell = np.empty((1, 1), dtype=object)
+        cell[0, 0] = {'Segmentation': (segments + 1).astype(np.uint16)}
+        savemat(root / f'groundTruth/val/{number}.mat', {'groundTruth': cell})
+    return root
+
+
+def test_fitted_images_do_not_depend_on_batches_or_processes(run, folder, root, regions):
+    config = root / 'configs' / 'dynaseg' / 'fsf_plain-cnn_fit-fast_bsds500.py'
+    options = ['--cfg-options', f'data.test.data_root={regions}', 'model.test_cfg.fit.iterations=6']
+    reports = []
+
+    def test(name, *command, batch=1):
+        work_dir = folder / f'fitted_{name}'
+        arguments = ['--eval', 'mIoU', '--work-dir', work_dir, *options]
+        run(*command, *arguments, f'data.test_dataloader.samples_per_gpu={batch}')
+        reports.append(evaluated(work_dir))
+
+    script = [*launcher('script', root, 'test'), config, 'scratch://']
+    test('once', *script)
+    test('again', *script)
+    test('in_batches', *script, batch=3)
+    test('by_two', 'bash', root / 'tools' / 'dist_test.sh', config, 'scratch://', 2)
+    assert 0.2 < reports[0]['mIoU'] < 1
+    assert all(report == reports[0] for report in reports[1:])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ test_pipeline = [
         transforms=[
             dict(type='Resize', keep_ratio=True),
             dict(type='Normalize', **img_norm_cfg),
-            dict(type='ImageToTensor', keys=['img']),
+            dict(type='DefaultFormatBundle'),  # a batch may hold several sizes
             dict(type='Collect', keys=['img']),
         ],
     ),
@@ -29,6 +29,7 @@ test_pipeline = [
 data = dict(
     samples_per_gpu=4,
     workers_per_gpu=1,
+    test_dataloader=dict(samples_per_gpu=1),  # images fitted at once; 32 or more fill a GPU
     train=dict(
         type=dataset_type,
         data_root=data_root,

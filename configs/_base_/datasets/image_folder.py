@@ -24,7 +24,7 @@ test_pipeline = [
         transforms=[
             dict(type='Resize', keep_ratio=True),
             dict(type='Normalize', **img_norm_cfg),
-            dict(type='ImageToTensor', keys=['img']),
+            dict(type='DefaultFormatBundle'),  # a batch may hold several sizes
             dict(type='Collect', keys=['img']),
         ],
     ),
@@ -33,6 +33,7 @@ data = dict(
     samples_per_gpu=4,
     workers_per_gpu=2,
     train_dataloader=dict(drop_last=False),  # a folder may hold fewer images than a batch
+    test_dataloader=dict(samples_per_gpu=1),  # images fitted at once; 32 or more fill a GPU
     train=dict(type=dataset_type, img_dir=img_dir, pipeline=train_pipeline),
     val=dict(type=dataset_type, img_dir=img_dir, pipeline=test_pipeline),
     test=dict(type=dataset_type, img_dir=img_dir, pipeline=test_pipeline),

@@ -1,3 +1,5 @@
+from collections.abc import Hashable, Iterable, Iterator
+
 import mmcv
 import numpy as np
 import torch
@@ -124,23 +126,29 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             self.extract_feat(img), img_metas, None, self.train_cfg
         )
 
-    def fit(self, img: Tensor, images: list[np.ndarray]) -> list[FitResult]:
-        """Fit each image of a batch from the segmentor's weights.
+    def fit(
+        self, items: Iterable[tuple[Hashable, Tensor, np.ndarray]], batch_size: int = 1
+    ) -> Iterator[tuple[Hashable, FitResult]]:
+        """Fit images, several at a time, each from the segmentor's weights, which stay as they are.
 
         Args:
-            img: normalised images, (N, 3, H, W).
-            images: the same images, RGB, uint8, (H, W, 3), whose colours give the floors.
+            items: a key of your own, the normalised image, (3, H, W), and the same image, RGB,
+                uint8, (H, W, 3), whose colours give the floor.
+            batch_size: most images that are fitted at once.
 
-        Returns:
-            One result an image; the segmentor is left as it was.
+        Yields:
+            Key and result of each image, in the order in which they are finished.
         """
-        if self.floor == 'silhouette':
-            floors = [estimate_num_clusters(image)[0] for image in images]
-        else:
-            floors = [self.floor] * len(images)
-        return self.fitter(ResponseNetwork(self), img, floors)
 
-    @torch.no_grad()
+        def with_floors() -> Iterator[tuple[Hashable, Tensor, int]]:
+            for key, img, image in items:
+                floor = self.floor
+                if floor == 'silhouette':
+                    floor = estimate_num_clusters(image)[0]
+                yield key, img, floor
+
+        return self.fitter.stream(ResponseNetwork(self), with_floors(), batch_size)
+
     def segment(self, image: np.ndarray) -> FitResult:
         """Segment an image, fitted to it where ``test_cfg`` has ``fit`` and as trained otherwise.
 
@@ -150,15 +158,55 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The labels, numbered without gaps, and how they came about.
         """
-        mean, std = (np.array(self.img_norm_cfg[key]) for key in ('mean', 'std'))
-        img = mmcv.imnormalize(image, mean, std, to_rgb=False)
-        device = next(self.parameters()).device
-        img = torch.from_numpy(img.transpose(2, 0, 1)[None]).to(device)
+        ((_, result),) = self.segment_stream([(None, image)])
+        return result
+
+    @torch.no_grad()
+    def segment_stream(
+        self, items: Iterable[tuple[Hashable, np.ndarray]], batch_size: int = 1
+    ) -> Iterator[tuple[Hashable, FitResult]]:
+        """Segment images of any sizes, several at a time where they are fitted.
+
+        Args:
+            items: a key of your own and the image, RGB, uint8, (H, W, 3); read as they are needed.
+            batch_size: most images that are fitted at once.
+
+        Yields:
+            Key and result of each image, in the order in which they are finished.
+        """
         if self.fitter is not None:
-            return self.fit(img, [image])[0]
-        labels = self.encode_decode(img, None).argmax(dim=1)[0].cpu()
-        clusters, labels = labels.unique(return_inverse=True)
-        return FitResult(labels, [len(clusters)])
+            items = ((key, self._normalise(image), image) for key, image in items)
+            yield from self.fit(items, batch_size)
+            return
+        for key, image in items:
+            labels = self.encode_decode(self._normalise(image)[None], None).argmax(dim=1)[0].cpu()
+            clusters, labels = labels.unique(return_inverse=True)
+            yield key, FitResult(labels, [len(clusters)])
+
+    def _normalise(self, image: np.ndarray) -> Tensor:
+        """Turn an image, RGB, uint8, (H, W, 3), into the network's input, (3, H, W)."""
+        mean, std = (np.array(self.img_norm_cfg[key]) for key in ('mean', 'std'))
+        if not self.img_norm_cfg.get('to_rgb', True):
+            image = image[..., ::-1]
+        img = mmcv.imnormalize(image, mean, std, to_rgb=False)
+        return torch.from_numpy(img.transpose(2, 0, 1)).to(next(self.parameters()).device)
+
+    def forward_test(
+        self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs
+    ) -> list[np.ndarray]:
+        """Label the test images of a batch, which may differ in size where they are fitted.
+
+        Args:
+            imgs: normalised images, (N, 3, H, W), for each augmentation.
+            img_metas: one dict an image, for each augmentation.
+            **kwargs: ``rescale``, as for :meth:`simple_test`.
+
+        Returns:
+            Cluster of each pixel, (H, W) an image.
+        """
+        if self.fitter is not None and len(imgs) == 1:
+            return self.simple_test(imgs[0], img_metas[0], **kwargs)
+        return super().forward_test(imgs, img_metas, **kwargs)
 
     def simple_test(
         self, img: Tensor, img_meta: list[dict], rescale: bool = True
@@ -175,23 +223,22 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         """
         if self.fitter is None:
             return super().simple_test(img, img_meta, rescale)
-        results = []
-        for one, meta in zip(img, img_meta, strict=True):
+        items = []
+        for index, (one, meta) in enumerate(zip(img, img_meta, strict=True)):
             height, width = meta['img_shape'][:2]  # without padding
             one = one[:, :height, :width]
             norm = meta['img_norm_cfg']
             pixels = one.permute(1, 2, 0).cpu().numpy() * norm['std'] + norm['mean']
             pixels = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
-            if not norm['to_rgb']:
-                pixels = pixels[..., ::-1]
-            labels = self.fit(one[None], [pixels])[0].labels.numpy()
+            items.append((index, one, pixels if norm['to_rgb'] else pixels[..., ::-1]))
+        results = [None] * len(items)
+        for index, result in self.fit(items, batch_size=len(items)):
+            # OpenCV resizes no 64-bit integers; a response map has no 32768 channels.
+            labels = result.labels.numpy().astype(np.int16)
             if rescale:
-                height, width = meta['ori_shape'][:2]
-                # OpenCV resizes no 64-bit integers; a response map has no 32768 channels.
-                labels = mmcv.imresize(
-                    labels.astype(np.int16), (width, height), interpolation='nearest'
-                )
-            results.append(labels.astype(np.int64))
+                height, width = img_meta[index]['ori_shape'][:2]
+                labels = mmcv.imresize(labels, (width, height), interpolation='nearest')
+            results[index] = labels.astype(np.int64)
         return results
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
