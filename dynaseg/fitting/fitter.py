@@ -64,8 +64,10 @@ class Fitter:
         fit_pixels: images of more pixels are fitted at a size of about that many, and the fitted
             network then predicts at the image's own size; None fits at the image's own size, as
             published.
-        predict_pixels: images of more pixels are predicted at a size of about that many, and the
-            labels enlarged, which bounds the memory; None for no bound.
+        predict_scale: the fitted network sees the image enlarged by this factor. Where regions
+            meet, convolutions give a strip labels of its own, which is so many times thinner then.
+        predict_pixels: the most pixels that the fitted network sees at once, which bounds the
+            memory; larger images are shrunk to it, and their labels enlarged. None for no bound.
         settled: an image's labels have settled when at most this share of its pixels changed
             since the last check; None never stops for that.
         check_interval: steps between checks for finished images, at which the host waits for the
@@ -93,6 +95,7 @@ class Fitter:
         lr: float = 0.1,
         momentum: float = 0.9,
         fit_pixels: int | None = None,
+        predict_scale: float = 1.0,
         predict_pixels: int | None = None,
         settled: float | None = None,
         check_interval: int = 10,
@@ -104,6 +107,7 @@ class Fitter:
         self.lr = lr
         self.momentum = momentum
         self.fit_pixels = fit_pixels
+        self.predict_scale = predict_scale
         self.predict_pixels = predict_pixels
         self.settled = settled
         self.check_interval = check_interval
@@ -115,6 +119,7 @@ class Fitter:
             'lr': (lr > 0, 'positive'),
             'momentum': (0 <= momentum < 1, 'in [0, 1)'),
             'fit_pixels': (fit_pixels is None or fit_pixels > 0, 'positive or None'),
+            'predict_scale': (predict_scale >= 1, 'at least 1'),
             'predict_pixels': (predict_pixels is None or predict_pixels > 0, 'positive or None'),
             'settled': (settled is None or 0 <= settled < 1, 'in [0, 1) or None'),
             'check_interval': (check_interval >= 1, 'at least 1'),
@@ -323,9 +328,10 @@ class Fitter:
         size = job.image.shape[2:]
         floor = min(job.result.floor, job.result.num_clusters[0])
         image = limit_size(job.image, self.predict_pixels)
-        response = self._respond(network, weights, image)
+        response = self._respond(network, weights, self._enlarge(image))
         if response.shape[2:] != image.shape[2:]:
-            response = F.interpolate(response, image.shape[2:], mode='bilinear')
+            shrinks = response.shape[2] > image.shape[2]
+            response = F.interpolate(response, image.shape[2:], mode='bilinear', antialias=shrinks)
         labels = response.argmax(dim=1)
         if int(count_clusters(labels, response.shape[1])) < floor:
             # The floor holds at the size of the fit; a cluster may be too small to be seen here.
@@ -337,6 +343,15 @@ class Fitter:
             min_pixels = math.ceil(self.min_region * labels.size)
             labels = merge_small_regions(labels, min_pixels, min_labels=floor)
         return torch.from_numpy(np.unique(labels, return_inverse=True)[1].reshape(labels.shape))
+
+    def _enlarge(self, image: Tensor) -> Tensor:
+        """Enlarge an image, (1, 3, H, W), by ``predict_scale``, or as far as memory goes."""
+        height, width = image.shape[2:]
+        scale = self.predict_scale
+        if self.predict_pixels is not None:
+            scale = max(1.0, min(scale, math.sqrt(self.predict_pixels / (height * width))))
+        size = round(height * scale), round(width * scale)
+        return image if size == (height, width) else F.interpolate(image, size, mode='bicubic')
 
 
 @dataclass

@@ -252,6 +252,21 @@ def test_stream_reads_no_further_than_it_needs():
         next(make_fitter().stream(make_network(), items(), batch_size=0))
 
 
+def test_prediction_sees_the_image_enlarged():
+    network, images = make_network(), make_images(size=(12, 18))
+    plain = make_fitter(iterations=4)(network, images)[0]
+    seen = []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape[2:]))
+    larger = make_fitter(iterations=4, predict_scale=2.0)(network, images)[0]
+    assert seen[-1] == (24, 36)
+    assert larger.labels.shape == (12, 18)
+    assert larger.losses == plain.losses
+    # A bound on the pixels limits the enlargement, and does not become one.
+    for bound, expected in [(12 * 18 * 9 / 4, (18, 27)), (12 * 18, (12, 18)), (54, (6, 9))]:
+        make_fitter(iterations=1, predict_scale=2.0, predict_pixels=bound)(network, images)
+        assert seen[-1] == expected
+
+
 def test_bfloat16_stays_close(monkeypatch):
     monkeypatch.setattr('dynaseg.fitting.fitter.has_bf16', lambda device_type: True)
     network, images = make_network(), make_images()
@@ -291,6 +306,7 @@ def test_zero_iterations_label_as_the_network_does():
         ('lr', 0),
         ('momentum', 1.0),
         ('fit_pixels', 0),
+        ('predict_scale', 0.5),
         ('predict_pixels', -5),
         ('settled', 1.5),
         ('check_interval', 0),

@@ -10,9 +10,10 @@ model = dict(
             settled=0.005,
             check_interval=5,
             fit_pixels=10000,
+            predict_scale=2.0,
             predict_pixels=1000000,
             bf16=True,
-            min_region=1.5e-4,
+            min_region=8e-5,
         )
     )
 )

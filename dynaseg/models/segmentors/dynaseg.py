@@ -175,15 +175,15 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             Key and result of each image, in the order in which they are finished.
         """
         if self.fitter is not None:
-            items = ((key, self._normalise(image), image) for key, image in items)
+            items = ((key, self.normalise(image), image) for key, image in items)
             yield from self.fit(items, batch_size)
             return
         for key, image in items:
-            labels = self.encode_decode(self._normalise(image)[None], None).argmax(dim=1)[0].cpu()
+            labels = self.encode_decode(self.normalise(image)[None], None).argmax(dim=1)[0].cpu()
             clusters, labels = labels.unique(return_inverse=True)
             yield key, FitResult(labels, [len(clusters)])
 
-    def _normalise(self, image: np.ndarray) -> Tensor:
+    def normalise(self, image: np.ndarray) -> Tensor:
         """Turn an image, RGB, uint8, (H, W, 3), into the network's input, (3, H, W)."""
         mean, std = (np.array(self.img_norm_cfg[key]) for key in ('mean', 'std'))
         if not self.img_norm_cfg.get('to_rgb', True):
