@@ -13,7 +13,7 @@ model = dict(
             predict_scale=2.0,
             predict_pixels=1000000,
             bf16=True,
-            min_region=8e-5,
+            min_region=2e-5,
         )
     )
 )

@@ -1,7 +1,14 @@
-# Fitting each image at its own size, as published.
+# Fitting each image at its own size, as published, in fewer and larger steps.
 _base_ = './dynaseg_plain-cnn.py'
 model = dict(
     test_cfg=dict(
-        fit=dict(iterations=100, lr=0.1, momentum=0.9, floor='silhouette', min_region=1.5e-4)
+        fit=dict(
+            iterations=30,
+            lr=0.2,
+            momentum=0.9,
+            floor='silhouette',
+            bf16=True,
+            min_region=2e-5,
+        )
     )
 )
