@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from mmcv import Config
 from mmseg.models import build_segmentor
 from PIL import Image
-from prettytable import MARKDOWN, PrettyTable
+from prettytable import PrettyTable, TableStyle
 from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -45,6 +45,7 @@ parts:
 PUBLISHED = {'weighting': 'scf', 'mu': 50.0, 'lr': 0.1, 'momentum': 0.9, 'min_clusters': 3}
 PUBLISHED_ITERATIONS = 1000
 MEGAPIXELS = (0.154, 0.6, 2.4, 6, 24)
+TRAINING_SIZE = 320
 MIB = 2**20
 
 
@@ -278,23 +279,19 @@ def measure_training(options: argparse.Namespace) -> list[dict]:
     head = config.decode_head
     stock.decode_head = {
         'type': 'FCNHead',
-        'in_channels': sum(head.in_channels) if 'in_index' in head else head.in_channels,
-        'channels': sum(head.in_channels) if 'in_index' in head else head.in_channels,
+        'in_channels': head.in_channels,
+        'in_index': head.in_index,
+        'channels': head.in_channels,
         'num_convs': 0,
         'concat_input': False,
         'num_classes': head.num_classes,
         'norm_cfg': {'type': 'BN'},
-        'loss_decode': {'type': 'CrossEntropyLoss', 'avg_non_ignore': True},
     }
-    if 'in_index' in head and not isinstance(head.in_index, int):
-        stock.decode_head |= {'in_index': head.in_index, 'input_transform': 'resize_concat'}
-        stock.decode_head['in_channels'] = head.in_channels
     device = torch.device(options.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     generator = torch.Generator().manual_seed(0)
-    img = torch.randn(options.batch_size, 3, 320, 320, generator=generator).to(device)
-    truth = torch.randint(
-        head.num_classes, (options.batch_size, 1, 320, 320), generator=generator
-    ).to(device)
+    size = TRAINING_SIZE, TRAINING_SIZE
+    img = torch.randn(options.batch_size, 3, *size, generator=generator).to(device)
+    truth = torch.randint(head.num_classes, (len(img), 1, *size), generator=generator).to(device)
     rows = []
     for name, model in (('FCN, cross-entropy', stock), ('DynaSeg', config)):
         model = build_segmentor(Config({'model': model}).model).to(device).train()
@@ -385,7 +382,8 @@ def tabulate(rows: list[dict]) -> str:
     """Set rows as a table in Markdown."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = PrettyTable(names)
-    table.set_style(MARKDOWN)
+    table.set_style(TableStyle.MARKDOWN)
+    table.align = 'l'
     for row in rows:
         table.add_row(
             [
