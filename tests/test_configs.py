@@ -11,14 +11,21 @@ from dynaseg.models import DynaSeg
 
 ROOT = Path(__file__).resolve().parents[1] / 'configs'
 PATHS = sorted((ROOT / 'dynaseg').glob('*.py'))
-NAME = re.compile(r'(fsf|scf|fixed)_(plain-cnn|r18-fpn)_([a-z0-9-]+)_([a-z0-9-]+)')
+NAME = re.compile(
+    r'(fsf|scf|fixed)_(plain-cnn|r18-fpn|efficientnet-lite0)_([a-z0-9-]+)_([a-z0-9-]+)'
+)
 DATA_TYPES = {
     'sample': 'CocoStuff27Dataset',
     'coco-stuff27': 'CocoStuff27Dataset',
     'bsds500': 'BSDS500Dataset',
     'voc12': 'VOCRegionDataset',
+    'camvid': 'CamVidDataset',
 }
-PARTS = {'plain-cnn': ('PlainCNN', None), 'r18-fpn': ('ResNet', 'FPN')}
+PARTS = {
+    'plain-cnn': ('PlainCNN', None),
+    'r18-fpn': ('ResNet', 'FPN'),
+    'efficientnet-lite0': ('EfficientNetLite0', 'NormalizedLevels'),
+}
 
 
 def build(config):
@@ -33,14 +40,15 @@ def train_an_iteration(model):
     loss, logged = model._parse_losses(losses)
     loss.backward()
     assert 1 < logged['num_clusters'] <= model.num_classes
-    first = next(weight for weight in model.backbone.parameters() if weight.requires_grad)
+    first = next(weight for weight in model.parameters() if weight.requires_grad)
     assert first.grad.abs().sum() > 0
 
 
 def test_there_are_configs():
     names = {path.stem for path in PATHS}
-    assert {f'{w}_{b}_100_sample' for w in ('fsf', 'scf') for b in PARTS} <= names
-    assert {f'{w}_{b}_10k_coco-stuff27' for w in ('fsf', 'scf') for b in PARTS} <= names
+    networks = ('plain-cnn', 'r18-fpn')
+    assert {f'{w}_{b}_100_sample' for w in ('fsf', 'scf') for b in networks} <= names
+    assert {f'{w}_{b}_10k_coco-stuff27' for w in ('fsf', 'scf') for b in networks} <= names
 
 
 @pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)

@@ -1,4 +1,5 @@
 from dynaseg.datasets.bsds import BSDS500Dataset
+from dynaseg.datasets.camvid import CamVidDataset
 from dynaseg.datasets.cluster_evaluation import (
     ClusterADE20KDataset,
     ClusterCityscapesDataset,
@@ -15,6 +16,7 @@ from dynaseg.datasets.voc import VOCRegionDataset
 
 __all__ = [
     'BSDS500Dataset',
+    'CamVidDataset',
     'ClusterADE20KDataset',
     'ClusterCityscapesDataset',
     'ClusterCustomDataset',

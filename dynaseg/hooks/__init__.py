@@ -1,0 +1,3 @@
+from dynaseg.hooks.kmeans_start import KMeansStartHook
+
+__all__ = ['KMeansStartHook']

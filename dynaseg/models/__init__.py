@@ -1,6 +1,14 @@
 from dynaseg.models.losses import DynaSegLoss  # isort: skip  (the segmentor's fitting needs it)
-from dynaseg.models.backbones import PlainCNN
+from dynaseg.models.backbones import EfficientNetLite0, PlainCNN
 from dynaseg.models.decode_heads import ResponseHead
+from dynaseg.models.necks import NormalizedLevels
 from dynaseg.models.segmentors import DynaSeg
 
-__all__ = ['DynaSeg', 'DynaSegLoss', 'PlainCNN', 'ResponseHead']
+__all__ = [
+    'DynaSeg',
+    'DynaSegLoss',
+    'EfficientNetLite0',
+    'NormalizedLevels',
+    'PlainCNN',
+    'ResponseHead',
+]

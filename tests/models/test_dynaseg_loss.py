@@ -6,6 +6,7 @@ import torch
 
 from dynaseg.models.losses.dynaseg_loss import (
     DynaSegLoss,
+    cluster_balance,
     count_clusters,
     dynamic_weight,
     feature_similarity,
@@ -179,3 +180,23 @@ def test_bad_arguments_of_the_functions_are_named():
         dynamic_weight(torch.tensor([1]), 'other')
     with pytest.raises(ValueError, match=r"penalty must be one of .*'other'"):
         spatial_continuity(torch.zeros(1, 1, 2, 2), 'other')
+
+
+def test_balance_is_the_negative_entropy_of_the_mean_assignment():
+    response = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
+    shares = [0.0] * 5
+    for image in response.detach():
+        for row in range(3):
+            for column in range(4):
+                scores = [math.exp(value) for value in image[:, row, column]]
+                for cluster, score in enumerate(scores):
+                    shares[cluster] += score / sum(scores) / 24
+    expected = sum(share * math.log(share) for share in shares)
+    assert cluster_balance(response).item() == pytest.approx(expected, rel=1e-9)
+    assert torch.autograd.gradcheck(cluster_balance, response)
+    parts = DynaSegLoss('fsf', balance=3.0)(response)
+    assert parts['loss_balance'].item() == pytest.approx(3 * expected)
+    assert 'loss_balance' not in DynaSegLoss('fsf')(response)
+    assert 'loss_balance' not in DynaSegLoss('fsf', balance=3.0).without_reduction()(response)
+    with pytest.raises(ValueError, match='balance must be at least 0, got -1'):
+        DynaSegLoss(balance=-1)

@@ -1,9 +1,11 @@
 from collections.abc import Sequence
 
+import torch
 from mmcv.cnn import build_norm_layer
 from mmseg.models.builder import HEADS
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @HEADS.register_module()
@@ -62,6 +64,40 @@ class ResponseHead(BaseDecodeHead):
             (N, num_classes, h, w).
         """
         return self.norm(self.cls_seg(self._transform_inputs(inputs)))
+
+    @torch.no_grad()
+    def start_from_centres(self, centres: Tensor, features: Tensor, scale: float = 1.0) -> None:
+        """Set the weights such that the strongest response is that of the nearest centre.
+
+        The response becomes s (2 c_k f - |c_k|^2): the normalisation gets the mean and variance
+        that these responses have, and gives them back.
+
+        Args:
+            centres: centres in the space of the features, (num_classes, C).
+            features: features that are typical of what is to come, (N, C).
+            scale: standard deviation of the responses, averaged over the clusters.
+
+        Raises:
+            ValueError: if the centres are not (num_classes, C), or a normalisation has no affine
+                parameters and running statistics to set.
+        """
+        expected = self.conv_seg.weight.shape[:2]
+        if centres.shape != expected:
+            raise ValueError(f'centres must be {tuple(expected)}, got {tuple(centres.shape)}')
+        if not isinstance(self.norm, _BatchNorm) or self.norm.running_mean is None:
+            raise ValueError(f'the norm must be a batch normalisation, got {self.norm}')
+        centres, features = centres.to(self.conv_seg.weight), features.to(self.conv_seg.weight)
+        offsets = -centres.square().sum(dim=1)
+        responses = features @ (2 * centres.T) + offsets
+        mean, variance = responses.mean(dim=0), responses.var(dim=0)
+        deviation = (variance + self.norm.eps).sqrt()
+        factor = scale / deviation.mean()
+        self.conv_seg.weight.copy_(2 * centres[:, :, None, None])
+        self.conv_seg.bias.copy_(offsets)
+        self.norm.running_mean.copy_(mean)
+        self.norm.running_var.copy_(variance)
+        self.norm.weight.copy_(factor * deviation)
+        self.norm.bias.copy_(factor * mean)
 
     def losses(self, seg_logit: Tensor, seg_label: Tensor | None = None) -> dict[str, Tensor]:
         """Compute the parts of the loss.

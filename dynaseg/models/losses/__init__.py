@@ -2,6 +2,7 @@ from mmseg.models.builder import LOSSES
 
 from dynaseg.models.losses.dynaseg_loss import (
     DynaSegLoss,
+    cluster_balance,
     count_clusters,
     dynamic_weight,
     feature_similarity,
@@ -13,6 +14,7 @@ LOSSES.register_module(module=DynaSegLoss)
 
 __all__ = [
     'DynaSegLoss',
+    'cluster_balance',
     'count_clusters',
     'dynamic_weight',
     'feature_similarity',

@@ -128,6 +128,29 @@ def dynamic_weight(num_clusters: Tensor, weighting: str = 'scf', mu: float | Non
     return torch.full_like(num_clusters, mu)
 
 
+def cluster_balance(response: Tensor) -> Tensor:
+    """Negative entropy of the mean assignment of a batch's pixels to clusters.
+
+    It is lowest, -log q, where every cluster holds as many pixels as the others, and 0 where one
+    holds all; with the sharpness that the feature similarity asks for, it is the mutual
+    information of pixels and clusters (Bridle, Heading, MacKay, NeurIPS 1991).
+
+    Args:
+        response: normalised response map, (N, q, H, W).
+
+    Returns:
+        A scalar: sum_k p_k log p_k, p the mean over all pixels of the softmax of the responses.
+
+    Example:
+        >>> import torch
+        >>> even = torch.tensor([[9.0, -9.0], [-9.0, 9.0]]).view(1, 2, 1, 2)
+        >>> cluster_balance(even)  # -log 2
+        tensor(-0.6931)
+    """
+    shares = response.softmax(dim=1).mean(dim=(0, 2, 3))
+    return torch.xlogy(shares, shares).sum()
+
+
 class DynaSegLoss(nn.Module):
     """Feature similarity plus dynamically weighted spatial continuity.
 
@@ -139,10 +162,13 @@ class DynaSegLoss(nn.Module):
         mu: constant of the weighting; by default 15, 50 and 5.
         penalty: ``'l1'`` or ``'huber'``; see :func:`spatial_continuity`.
         diagonal: whether diagonal neighbours count in the continuity.
+        balance: weight of :func:`cluster_balance`, which keeps the clusters of a data set alive;
+            it is of a batch and takes no part where each image has a loss of its own.
         reduction: ``'mean'`` over the images, or ``'none'`` for a value an image.
 
     Raises:
-        ValueError: if an argument is none of those named, or ``mu`` is not positive.
+        ValueError: if an argument is none of those named, ``mu`` is not positive or ``balance`` is
+            negative.
 
     Example:
         >>> import torch
@@ -159,6 +185,7 @@ class DynaSegLoss(nn.Module):
         mu: float | None = None,
         penalty: str = 'l1',
         diagonal: bool = False,
+        balance: float = 0.0,
         reduction: str = 'mean',
     ) -> None:
         super().__init__()
@@ -170,10 +197,13 @@ class DynaSegLoss(nn.Module):
             raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
         if mu is not None and not mu > 0:
             raise ValueError(f'mu must be positive, got {mu!r}')
+        if balance < 0:
+            raise ValueError(f'balance must be at least 0, got {balance!r}')
         self.weighting = weighting
         self.mu = DEFAULT_MU[weighting] if mu is None else float(mu)
         self.penalty = penalty
         self.diagonal = diagonal
+        self.balance = balance
         self.reduction = reduction
 
     def forward(self, response: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
@@ -186,7 +216,8 @@ class DynaSegLoss(nn.Module):
         Returns:
             ``loss_sim`` and ``loss_con`` (already weighted), whose sum is to be minimised, and, as
             constants, ``weight`` and ``num_clusters``; scalars, or (N,) where reduction is
-            ``'none'``.
+            ``'none'``. With ``balance``, and where reduction is ``'mean'``, also
+            ``loss_balance`` (weighted).
         """
         if labels is None:
             labels = response.argmax(dim=1)
@@ -201,10 +232,12 @@ class DynaSegLoss(nn.Module):
         }
         if self.reduction == 'mean':
             parts = {name: value.mean() for name, value in parts.items()}
+            if self.balance:
+                parts['loss_balance'] = self.balance * cluster_balance(response)
         return parts
 
     def without_reduction(self) -> 'DynaSegLoss':
-        """Make the same loss with a value an image."""
+        """Make the same loss with a value an image, without the balance, which is of a batch."""
         return DynaSegLoss(self.weighting, self.mu, self.penalty, self.diagonal, reduction='none')
 
     def extra_repr(self) -> str:

@@ -1,0 +1,14 @@
+# Frozen ImageNet features at stride 16, from three levels of equal weight.
+model = dict(
+    type='DynaSeg',
+    backbone=dict(type='EfficientNetLite0', out_indices=(2, 3, 4), frozen=True),
+    neck=dict(type='NormalizedLevels', target=1),
+    decode_head=dict(
+        type='ResponseHead',
+        in_channels=40 + 112 + 320,
+        num_classes=27,
+        loss_decode=dict(type='DynaSegLoss', weighting='fsf'),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)

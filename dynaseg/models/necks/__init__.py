@@ -1,0 +1,3 @@
+from dynaseg.models.necks.normalized_levels import NormalizedLevels
+
+__all__ = ['NormalizedLevels']
