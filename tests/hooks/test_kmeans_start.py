@@ -31,7 +31,12 @@ def build(clusters=3):
     torch.manual_seed(0)
     config = {
         'type': 'DynaSeg',
-        'backbone': {'type': 'PlainCNN', 'channels': 6, 'num_blocks': 1},
+        'backbone': {
+            'type': 'PlainCNN',
+            'channels': 6,
+            'num_blocks': 1,
+            'padding_mode': 'replicate',
+        },
         'decode_head': {'type': 'ResponseHead', 'in_channels': 6, 'num_classes': clusters},
     }
     return build_segmentor(ConfigDict(config))
