@@ -128,7 +128,7 @@ def test_base_config_leaves_the_image_at_its_own_size(root):
     dataset = build_dataset({**config.data.test, 'data_root': str(root), 'test_mode': True})
     image = np.array(Image.open(root / 'images/val/10.jpg'), dtype=np.float32)
     expected = (image - config.img_norm_cfg.mean) / config.img_norm_cfg.std
-    actual = dataset[0]['img'][0].numpy().transpose(1, 2, 0)
+    actual = dataset[0]['img'][0].data.numpy().transpose(1, 2, 0)
     np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 

@@ -38,7 +38,7 @@ def test_loads_every_image_for_training_and_testing(folder, request):
     test = build_dataset({**config.data.test, 'img_dir': str(folder), 'test_mode': True})
     for index in range(len(NAMES)):
         assert train[index]['img'].data.shape == (3, 320, 320)
-        assert test[index]['img'][0].shape == (3, 10, 20)
+        assert test[index]['img'][0].data.shape == (3, 10, 20)
 
 
 def test_writes_label_maps_losslessly(folder, tmp_path):

@@ -80,7 +80,7 @@ def test_base_config(root, request):
     path = request.config.rootpath / 'configs/_base_/datasets/voc12_regions.py'
     config = Config.fromfile(path)
     dataset = build_dataset({**config.data.test, 'data_root': str(root), 'test_mode': True})
-    assert dataset[0]['img'][0].shape == (3, 8, 12)
+    assert dataset[0]['img'][0].data.shape == (3, 8, 12)
     (statistics,) = dataset.pre_eval(OBJECTS.astype(np.int64), 0)
     assert statistics.segment_ious[0].tolist() == [1, 1, 1]
     train = {**config.data.train, 'data_root': str(root), 'split': SPLIT}

@@ -49,7 +49,7 @@ class EfficientNetLite0(BaseModule):
         self.pretrained = pretrained
         self.frozen = frozen
         if frozen:
-            self.network.requires_grad_(False)
+            self.network.requires_grad_(False).eval()
 
     def init_weights(self) -> None:
         """Load the ImageNet weights, if they are wanted."""
