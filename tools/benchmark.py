@@ -35,6 +35,8 @@ from dynaseg.datasets.bsds import read_bsds_annotations
 from dynaseg.datasets.folder import take_evenly
 from dynaseg.evaluation.regions import region_statistics, summarize_regions
 from dynaseg.models.segmentors.dynaseg import ResponseNetwork
+from dynaseg.utils.files import whole_file
+from dynaseg.utils.memory import keep_freed_memory
 
 DESCRIPTION = """\
 parts:
@@ -189,6 +191,7 @@ def measure_published(options: argparse.Namespace) -> list[dict]:
     )
     device = next(segmentor.parameters()).device
     keep = sorted({min(50, options.published_iterations), options.published_iterations})
+    keep_freed_memory()  # which is the C library's, not the procedure's: both sides have it
     peak = MemoryPeak(device)
     label_maps = {step: [] for step in keep}
     seconds, steps = 0.0, 0
@@ -320,7 +323,7 @@ def measure_roofline(options: argparse.Namespace) -> dict:
 
     def fit(iterations: int) -> None:
         probe = copy.copy(fitter)
-        probe.iterations, probe.settled, probe.predict_pixels = iterations, None, 1
+        probe.iterations, probe.settled, probe.predict_pixels = iterations, None, 64
         probe(ResponseNetwork(segmentor), img)
 
     def count(iterations: int) -> np.ndarray:
@@ -431,35 +434,37 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Measure what the command line asks for; returns the exit status."""
     options = parse_args(arguments)
-    report = {'machine': describe_machine(options.device)}
+    report = {}
+
+    def add(name: str, rows: list[dict]) -> None:
+        """Show a part, and keep it whatever becomes of the next."""
+        report[name] = rows
+        if len(rows) == 1:
+            rows = [{'': key, 'value': value} for key, value in rows[0].items()]
+        print(f'\n{name}\n{tabulate(rows)}', flush=True)
+        if options.json:
+            with whole_file(options.json) as temporary:
+                temporary.write_text(json.dumps(report, indent=1) + '\n')
+
     try:
+        add('machine', [describe_machine(options.device)])
         if 'images' in options.parts:
-            report['images'] = isolated(measure_published, options)
+            rows = isolated(measure_published, options)
             for batch_size in sorted({1, options.batch_size}):
-                report['images'].append(isolated(measure_project, options, batch_size))
-            slow = next(
-                row['seconds']
-                for row in report['images']
-                if row['iterations'] == PUBLISHED_ITERATIONS
-            )
-            for row in report['images']:
-                row['times_faster'] = slow / row['seconds']
+                rows.append(isolated(measure_project, options, batch_size))
+            slow = next(row for row in rows if row['iterations'] == PUBLISHED_ITERATIONS)
+            for row in rows:
+                row['times_faster'] = slow['seconds'] / row['seconds']
+            add('images', rows)
         if 'sizes' in options.parts:
-            report['sizes'] = [isolated(measure_size, options, size) for size in MEGAPIXELS]
+            add('sizes', [isolated(measure_size, options, size) for size in MEGAPIXELS])
         if 'training' in options.parts:
-            report['training'] = isolated(measure_training, options)
+            add('training', isolated(measure_training, options))
         if 'roofline' in options.parts:
-            report['roofline'] = [isolated(measure_roofline, options)]
+            add('roofline', [isolated(measure_roofline, options)])
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    for name, content in report.items():
-        rows = [content] if isinstance(content, dict) else content
-        if len(rows) == 1:
-            rows = [{'': key, 'value': value} for key, value in rows[0].items()]
-        print(f'\n{name}\n{tabulate(rows)}')
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + '\n')
     return 0
 
 

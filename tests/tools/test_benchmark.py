@@ -101,6 +101,12 @@ def test_roofline_and_training(benchmark, monkeypatch):
     rows = benchmark.measure_training(options)
     assert [row['model'] for row in rows] == ['FCN, cross-entropy', 'DynaSeg']
     assert rows[0]['relative'] == 1
+    roofline = benchmark.measure_roofline(benchmark.parse_args(['--device', 'cpu']))
+    # 82 x 122 pixels; two 3x3 convolutions and the 1x1 one; forward, and backward to the weights
+    # and, but for the first, to the input.
+    products = 82 * 122 * 2 * np.array([9 * 3 * 100, 9 * 100 * 100, 100 * 100])
+    expected = (products * [2, 3, 3]).sum() / 1e9
+    assert roofline['GFLOP an iteration'] == pytest.approx(expected, rel=0.02)
 
 
 def test_missing_images_are_one_error(benchmark, tmp_path, monkeypatch, capsys):
