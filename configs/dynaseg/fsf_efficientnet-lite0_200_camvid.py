@@ -34,6 +34,6 @@ data = dict(
     test=dict(pipeline=test_pipeline),
 )
 model = dict(
-    decode_head=dict(num_classes=11, loss_decode=dict(weighting='fsf', mu=7.5, balance=1.0))
+    decode_head=dict(num_classes=11, loss_decode=dict(weighting='fsf', mu=7.5, balance=2.0))
 )
 custom_hooks = [dict(type='KMeansStartHook', num_images=300)]

@@ -4,7 +4,7 @@ import torch.distributed as dist
 from mmcv.parallel import DataContainer
 from mmcv.runner import HOOKS, Hook, IterBasedRunner, get_dist_info
 from mmcv.utils import print_log
-from sklearn.cluster import MiniBatchKMeans
+from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -14,24 +14,24 @@ class KMeansStartHook(Hook):
     """Starts the clusters of a training at those of K-means over the whole training set.
 
     Before the first iteration it collects features of training images, as the pipeline gives them,
-    runs mini-batch K-means, as PiCIE does (Cho et al., CVPR 2021), and sets the head's weights
-    such that the argmax of the response map is the nearest centre. Its response is then
-    s (2 c_k f - |c_k|^2) for a feature f and the centre c_k.
+    runs K-means, as PiCIE does (Cho et al., CVPR 2021), and sets the head's weights such that the
+    argmax of the response map is the nearest centre. Its response is then s (2 c_k f - |c_k|^2) for
+    a feature f and the centre c_k.
 
     Args:
         num_images: images whose features are collected.
         pixels_per_image: pixels that are drawn from each.
         scale: standard deviation of the responses, averaged over the clusters, which says how sure
             of itself the start is.
-        seed: seed of the pixels that are drawn and of K-means.
+        seed: seed of the pixels that are drawn and of K-means; by default that of the training.
     """
 
     def __init__(
         self,
         num_images: int = 300,
-        pixels_per_image: int = 200,
+        pixels_per_image: int = 100,
         scale: float = 1.0,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         self.num_images = num_images
         self.pixels_per_image = pixels_per_image
@@ -44,10 +44,13 @@ class KMeansStartHook(Hook):
             return
         model = runner.model.module
         head = model.decode_head
-        features = self._collect(model, runner.data_loader._dataloader.dataset)
-        kmeans = MiniBatchKMeans(
-            head.num_classes, batch_size=4096, n_init=5, random_state=self.seed
-        ).fit(features.numpy())
+        seed = self.seed
+        if seed is None:
+            seed = (runner.meta or {}).get('seed') or 0
+        features = self._collect(model, runner.data_loader._dataloader.dataset, seed)
+        # On mini-batches, K-means gives other clusters for other seeds; on all pixels it does not.
+        kmeans = KMeans(head.num_classes, n_init=10, max_iter=100, random_state=seed)
+        kmeans.fit(features.numpy())
         head.start_from_centres(torch.from_numpy(kmeans.cluster_centers_), features, self.scale)
         if get_dist_info()[1] > 1:  # each process has seen other augmentations
             for value in head.state_dict().values():
@@ -58,13 +61,13 @@ class KMeansStartHook(Hook):
         )
 
     @torch.no_grad()
-    def _collect(self, model: nn.Module, dataset: Dataset) -> Tensor:
+    def _collect(self, model: nn.Module, dataset: Dataset, seed: int) -> Tensor:
         """Compute the features that the head sees, at some pixels of some images, (N, C)."""
         head = model.decode_head
         device = next(head.parameters()).device
         training = model.training
         model.eval()
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(seed)
         chosen = np.linspace(0, len(dataset) - 1, min(self.num_images, len(dataset))).round()
         drawn = []
         for index in chosen.astype(int).tolist():

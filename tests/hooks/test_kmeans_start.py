@@ -52,7 +52,7 @@ def train(model, iterations, hook, **state):
             'optimizer': optimizer,
             'logger': get_logger('test'),
             'work_dir': None,
-            'meta': {},
+            'meta': {'seed': state.get('seed')},
         },
     )
     runner._iter = state.get('iter', 0)
@@ -82,6 +82,16 @@ def test_clusters_start_at_the_centres():
     assert left[3:] == left[:3]
     for index, label in enumerate(labels):
         assert int(label[2:6, 8:10].flatten().mode().values) == left[(index + 1) % 3]
+
+
+def test_pixels_are_drawn_by_the_seed_of_the_training():
+    weights = []
+    for seed, hook in ((0, {}), (1, {}), (0, {'seed': 1})):
+        model = build()
+        train(model, 1, KMeansStartHook(pixels_per_image=20, **hook), seed=seed)
+        weights.append(model.decode_head.conv_seg.weight.detach().flatten().sort().values)
+    assert not torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[1], weights[2])
 
 
 def test_only_the_head_of_a_new_training_is_set():
