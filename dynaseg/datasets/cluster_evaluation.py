@@ -70,16 +70,29 @@ class ClusterEvaluationMixin:
             preds = [preds]
         counts = []
         for pred, index in zip(preds, indices, strict=True):
-            truth = self.get_gt_seg_map_by_idx(index)
-            if self.reduce_zero_label:
-                truth = np.where(truth % 255 == 0, self.ignore_index, truth - 1)
             try:
-                table = contingency_table(pred, truth, len(self.CLASSES), self.ignore_index)
+                table = contingency_table(
+                    pred, self.read_classes(index), len(self.CLASSES), self.ignore_index
+                )
             except ValueError as error:
                 seg_map = self.img_infos[index]['ann']['seg_map']
                 raise ValueError(f'{self.ann_dir}/{seg_map}: {error}') from error
             counts.append(ClusterCounts(table))
         return counts
+
+    def read_classes(self, index: int) -> np.ndarray:
+        """Read the class of each pixel of an image, as it is evaluated.
+
+        Args:
+            index: the image's index in the data set.
+
+        Returns:
+            Classes, or ``ignore_index``, (H, W).
+        """
+        truth = self.get_gt_seg_map_by_idx(index)
+        if self.reduce_zero_label:
+            truth = np.where(truth % 255 == 0, self.ignore_index, truth - 1)
+        return truth
 
     def evaluate(
         self,

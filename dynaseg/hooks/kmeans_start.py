@@ -63,8 +63,7 @@ class KMeansStartHook(Hook):
     @torch.no_grad()
     def _collect(self, model: nn.Module, dataset: Dataset, seed: int) -> Tensor:
         """Compute the features that the head sees, at some pixels of some images, (N, C)."""
-        head = model.decode_head
-        device = next(head.parameters()).device
+        device = next(model.parameters()).device
         training = model.training
         model.eval()
         rng = np.random.default_rng(seed)
@@ -73,7 +72,7 @@ class KMeansStartHook(Hook):
         for index in chosen.astype(int).tolist():
             img = dataset[index]['img']
             img = (img.data if isinstance(img, DataContainer) else img)[None].to(device)
-            features = head._transform_inputs(model.extract_feat(img))[0].flatten(1).T.cpu()
+            features = model.features(img)[0].flatten(1).T.cpu()
             size = min(self.pixels_per_image, len(features))
             drawn.append(features[rng.choice(len(features), size, replace=False)])
         model.train(training)

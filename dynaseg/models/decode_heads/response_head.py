@@ -63,7 +63,18 @@ class ResponseHead(BaseDecodeHead):
             The normalised response map at the first chosen level's resolution,
             (N, num_classes, h, w).
         """
-        return self.norm(self.cls_seg(self._transform_inputs(inputs)))
+        return self.norm(self.cls_seg(self.gather(inputs)))
+
+    def gather(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Choose and concatenate the feature levels from which the responses are computed.
+
+        Args:
+            inputs: the feature levels, each (N, C, h, w).
+
+        Returns:
+            The features, (N, in_channels, h, w).
+        """
+        return self._transform_inputs(inputs)
 
     @torch.no_grad()
     def start_from_centres(self, centres: Tensor, features: Tensor, scale: float = 1.0) -> None:

@@ -109,6 +109,17 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         """
         return self.decode_head(self.extract_feat(img))
 
+    def features(self, img: Tensor) -> Tensor:
+        """Compute the features from which the head computes its responses.
+
+        Args:
+            img: normalised images, (N, 3, H, W).
+
+        Returns:
+            The features, (N, C, h, w).
+        """
+        return self.decode_head.gather(self.extract_feat(img))
+
     def forward_train(
         self, img: Tensor, img_metas: list[dict], gt_semantic_seg: Tensor | None = None
     ) -> dict[str, Tensor]:

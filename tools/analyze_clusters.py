@@ -1,0 +1,64 @@
+#!/usr/bin/env python
+"""Show what the clusters of a trained segmentor hold: figures, confusion matrix, pictures."""
+
+import argparse
+import sys
+import warnings
+
+DESCRIPTION = """\
+Labels the test images of a config and compares their clusters with the classes. The output
+folder gets index.html (a page of everything), clusters.json, confusion.csv, confusion.png and
+pictures/."""
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help="path of a config, or its name under DynaSeg's configs/")
+    parser.add_argument('checkpoint', nargs='?', help='trained weights (fresh ones)')
+    parser.add_argument('--out-dir', default='analysis', help='folder for the outputs (analysis)')
+    parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')
+    parser.add_argument('--num-pictures', type=int, default=12, help='images to draw (12)')
+    parser.add_argument(
+        '--probe-pixels',
+        type=int,
+        default=0,
+        help='labelled pixels of data.train that train a linear probe (0: no probe)',
+    )
+    parser.add_argument('--cfg-options', nargs='+', help='changes of the config: KEY=VALUE')
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Analyse what the command line asks for; returns the exit status."""
+    args = vars(parse_args())
+    warnings.filterwarnings('ignore', 'On January 1, 2023, MMCV', UserWarning)
+    try:
+        from dynaseg.apis import analyze_clusters, load_config  # after parsing: they take seconds
+
+        config = load_config(args.pop('config'))
+        config.merge_from_dict(parse_options(args.pop('cfg_options') or []))
+        analysis = analyze_clusters(config, **args)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    for protocol, figures in analysis['figures'].items():
+        print(f'{protocol}: mIoU {100 * figures["mIoU"]:.2f}, aAcc {100 * figures["aAcc"]:.2f}')
+    print(f'{analysis["empty_clusters"]} empty clusters; {args["out_dir"]}/index.html')
+    return 0
+
+
+def parse_options(options: list[str]) -> dict[str, object]:
+    """Parse changes of a config as MMCV's scripts do."""
+    from mmcv import DictAction
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    return parser.parse_args(['--cfg-options', *options] if options else []).cfg_options
+
+
+if __name__ == '__main__':
+    sys.exit(main())
