@@ -168,7 +168,16 @@ def test_vmap_over_images(response):
 
 @pytest.mark.parametrize(
     ('argument', 'value'),
-    [('weighting', 'SCF'), ('penalty', 'l2'), ('reduction', 'sum'), ('mu', 0), ('mu', -1.0)],
+    [
+        ('weighting', 'SCF'),
+        ('penalty', 'l2'),
+        ('reduction', 'sum'),
+        ('count', 'epoch'),
+        ('mu', 0),
+        ('mu', -1.0),
+        ('mu', '5'),
+        ('balance', -1),
+    ],
 )
 def test_bad_arguments_are_named(argument, value):
     with pytest.raises(ValueError, match=rf'{argument} must be .*got {value!r}'):
@@ -200,3 +209,29 @@ def test_balance_is_the_negative_entropy_of_the_mean_assignment():
     assert 'loss_balance' not in DynaSegLoss('fsf', balance=3.0).without_reduction()(response)
     with pytest.raises(ValueError, match='balance must be at least 0, got -1'):
         DynaSegLoss(balance=-1)
+
+
+def labelled(*images):
+    """Response maps whose argmax is the labels given, (N, 6, 1, W)."""
+    return torch.nn.functional.one_hot(torch.tensor(images), 6).permute(0, 2, 1)[:, :, None] * 4.0
+
+
+def test_clusters_may_be_counted_over_the_batch():
+    response = labelled([0, 0, 1, 1], [2, 3, 4, 4])
+    parts = DynaSegLoss('fsf', 10, reduction='none', count='batch')(response)
+    assert parts['num_clusters'].tolist() == [5, 5]
+    assert parts['weight'].tolist() == pytest.approx([0.5, 0.5])
+    parts = DynaSegLoss('fsf', 10, reduction='none')(response)
+    assert parts['num_clusters'].tolist() == [2, 3]
+
+
+def test_clusters_may_be_counted_as_a_running_mean_of_the_training():
+    criterion = DynaSegLoss('fsf', 10, count='running')
+    first, second = labelled([0, 0, 1, 1], [2, 3, 4, 5]), labelled([0, 0, 0, 0], [1, 1, 1, 1])
+    assert criterion(first)['num_clusters'].item() == pytest.approx(3)
+    assert criterion(second)['num_clusters'].item() == pytest.approx(0.9 * 3 + 0.1 * 1)
+    criterion.eval()
+    for _ in range(2):  # an evaluation leaves it as it is
+        assert criterion(first)['weight'].item() == pytest.approx(0.28)
+    assert DynaSegLoss('fsf', 10, count='running').eval()(first)['num_clusters'].item() == 3
+    assert criterion.without_reduction().count == 'image'

@@ -6,6 +6,8 @@ References:
     Feature Clustering, IEEE TIP 2020, https://arxiv.org/abs/2007.09990
 """
 
+from numbers import Real
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 DEFAULT_MU = {'fsf': 15.0, 'scf': 50.0, 'fixed': 5.0}
 PENALTIES = ('l1', 'huber')
 REDUCTIONS = ('mean', 'none')
+COUNTS = ('image', 'batch', 'running')
+RUNNING_MOMENTUM = 0.9
 
 
 def feature_similarity(response: Tensor, labels: Tensor) -> Tensor:
@@ -155,7 +159,8 @@ class DynaSegLoss(nn.Module):
     """Feature similarity plus dynamically weighted spatial continuity.
 
     The labels are the argmax of the response map itself, so the loss needs no annotation. The
-    number of clusters and the weight are counted for every image of the batch on its own.
+    number of clusters and the weight are counted for every image of the batch on its own, unless
+    ``count`` says otherwise.
 
     Args:
         weighting: ``'fsf'``, ``'scf'`` or ``'fixed'``; see :func:`dynamic_weight`.
@@ -165,6 +170,8 @@ class DynaSegLoss(nn.Module):
         balance: weight of :func:`cluster_balance`, which keeps the clusters of a data set alive;
             it is of a batch and takes no part where each image has a loss of its own.
         reduction: ``'mean'`` over the images, or ``'none'`` for a value an image.
+        count: what q' is counted over: each ``'image'``, the whole ``'batch'``, or the
+            ``'running'`` mean, over the iterations of the training, of the images' counts.
 
     Raises:
         ValueError: if an argument is none of those named, ``mu`` is not positive or ``balance`` is
@@ -187,6 +194,7 @@ class DynaSegLoss(nn.Module):
         diagonal: bool = False,
         balance: float = 0.0,
         reduction: str = 'mean',
+        count: str = 'image',
     ) -> None:
         super().__init__()
         if weighting not in DEFAULT_MU:
@@ -195,9 +203,11 @@ class DynaSegLoss(nn.Module):
             raise ValueError(f'penalty must be one of {PENALTIES}, got {penalty!r}')
         if reduction not in REDUCTIONS:
             raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
-        if mu is not None and not mu > 0:
+        if count not in COUNTS:
+            raise ValueError(f'count must be one of {COUNTS}, got {count!r}')
+        if mu is not None and not (isinstance(mu, Real) and mu > 0):
             raise ValueError(f'mu must be positive, got {mu!r}')
-        if balance < 0:
+        if not (isinstance(balance, Real) and balance >= 0):
             raise ValueError(f'balance must be at least 0, got {balance!r}')
         self.weighting = weighting
         self.mu = DEFAULT_MU[weighting] if mu is None else float(mu)
@@ -205,6 +215,9 @@ class DynaSegLoss(nn.Module):
         self.diagonal = diagonal
         self.balance = balance
         self.reduction = reduction
+        self.count = count
+        if count == 'running':
+            self.register_buffer('running_clusters', torch.zeros(()))
 
     def forward(self, response: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Compute the parts of the loss.
@@ -221,9 +234,8 @@ class DynaSegLoss(nn.Module):
         """
         if labels is None:
             labels = response.argmax(dim=1)
-        num_clusters = count_clusters(labels, response.shape[1])
-        exact = num_clusters.to(torch.promote_types(response.dtype, torch.float32))
-        weight = dynamic_weight(exact, self.weighting, self.mu).to(response)
+        num_clusters = self._count(labels, response)
+        weight = dynamic_weight(num_clusters, self.weighting, self.mu).to(response)
         parts = {
             'loss_sim': feature_similarity(response, labels),
             'loss_con': weight * spatial_continuity(response, self.penalty, self.diagonal),
@@ -236,8 +248,23 @@ class DynaSegLoss(nn.Module):
                 parts['loss_balance'] = self.balance * cluster_balance(response)
         return parts
 
+    def _count(self, labels: Tensor, response: Tensor) -> Tensor:
+        """Count q' for each image, floating point, (N,)."""
+        if self.count == 'batch':
+            counts = count_clusters(labels.flatten()[None], response.shape[1]).expand(len(labels))
+        else:
+            counts = count_clusters(labels, response.shape[1])
+        counts = counts.to(torch.promote_types(response.dtype, torch.float32))
+        if self.count == 'running':
+            mean, running = counts.mean(), self.running_clusters
+            if self.training:
+                moved = torch.lerp(mean.to(running), running, RUNNING_MOMENTUM)
+                running.copy_(torch.where(running > 0, moved, mean.to(running)))
+            counts = torch.where(running > 0, running, mean).to(counts).expand(len(labels))
+        return counts
+
     def without_reduction(self) -> 'DynaSegLoss':
-        """Make the same loss with a value an image, without the balance, which is of a batch."""
+        """Make the same loss with a value an image, without what is of a batch or of a training."""
         return DynaSegLoss(self.weighting, self.mu, self.penalty, self.diagonal, reduction='none')
 
     def extra_repr(self) -> str:

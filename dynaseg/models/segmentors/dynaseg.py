@@ -1,4 +1,5 @@
 from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
 
 import mmcv
 import numpy as np
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 from dynaseg.fitting import FitResult, Fitter, estimate_num_clusters
 from dynaseg.models.losses import DynaSegLoss
+from dynaseg.models.segmentors.teacher import RunningMeanTeacher
+from dynaseg.models.segmentors.views import ViewConsistency
 from dynaseg.utils.palette import distinct_palette
 from dynaseg.utils.scratch import FromScratchMixin
 
@@ -27,6 +30,15 @@ class ResponseNetwork(nn.Module):
         return self.segmentor.response(img)
 
 
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Put the key of the config before what its arguments raise."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f'{key}: {error}') from error
+
+
 @SEGMENTORS.register_module()
 class DynaSeg(FromScratchMixin, EncoderDecoder):
     """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
@@ -39,7 +51,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         backbone: config of any backbone of MMSegmentation.
         decode_head: config of the head.
         neck: config of the neck.
-        train_cfg: training settings; none are needed.
+        train_cfg: none is needed. With ``views``, a dict of arguments of :class:`ViewConsistency`,
+            a second view of every image is asked for the labels of the first; with ``teacher``
+            beside it, a dict of arguments of :class:`RunningMeanTeacher`, these come from the
+            running mean of the network.
         test_cfg: ``mode='whole'``, as in MMSegmentation. With ``fit``, a dict, every test image is
             fitted from the segmentor's weights with the head's loss; it holds arguments of
             :class:`dynaseg.fitting.Fitter` and ``floor``, the least number of clusters: a number,
@@ -49,8 +64,9 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
 
     Raises:
         ValueError: if the tests are not in whole mode (the windows of one image would share no
-            cluster), or an entry of ``fit`` is out of its range.
-        TypeError: if ``fit`` has an entry that is unknown.
+            cluster), an entry of ``fit``, ``views`` or ``teacher`` is out of its range, or there is
+            a teacher without views.
+        TypeError: if one of them has an entry that is unknown.
     """
 
     def __init__(
@@ -76,6 +92,16 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         mode = test_cfg.mode
         if mode != 'whole':
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {mode!r}")
+        self.views = self.teacher = None
+        train_cfg = train_cfg or {}
+        if train_cfg.get('views') is not None:
+            with _named('train_cfg.views'):
+                self.views = ViewConsistency(**train_cfg['views'])
+        if train_cfg.get('teacher') is not None:
+            if self.views is None:
+                raise ValueError('train_cfg.teacher needs train_cfg.views: it labels their images')
+            with _named('train_cfg.teacher'):
+                self.teacher = RunningMeanTeacher(self._network(), **train_cfg['teacher'])
         # How images are normalised when they do not come through a pipeline.
         self.img_norm_cfg = IMAGENET_NORM
         self.fitter = self.floor = None
@@ -93,10 +119,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                     f"test_cfg.fit needs decode_head.loss_decode of type 'DynaSegLoss', "
                     f'got {type(loss).__name__!r}'
                 )
-            try:
+            with _named('test_cfg.fit'):
                 self.fitter = Fitter(loss.without_reduction(), **fit)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f'test_cfg.fit: {error}') from error
 
     def response(self, img: Tensor) -> Tensor:
         """Compute the normalised response map.
@@ -127,15 +151,35 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
 
         Args:
             img: normalised images, (N, 3, H, W).
-            img_metas: one dict an image; not used.
+            img_metas: one dict an image.
             gt_semantic_seg: ignored, so that stock training pipelines work as well.
 
         Returns:
             The parts of the loss, by the names under which they are logged.
         """
-        return self.decode_head.forward_train(
-            self.extract_feat(img), img_metas, None, self.train_cfg
-        )
+        response = self.response(img)
+        losses = self.decode_head.losses(response)
+        if self.views is not None:
+            if self.teacher is not None:
+                self.teacher.update(self._network())
+                labels = self.teacher(img).argmax(dim=1)
+            else:
+                labels = response.argmax(dim=1)
+            view, labels = self.views.draw(img, labels, img_metas[0].get('img_norm_cfg'))
+            losses['loss_view'] = self.views.loss(self.response(view), labels)
+        return losses
+
+    def _network(self) -> nn.Sequential:
+        """The network from images to response maps, which shares its modules."""
+        parts = [self.backbone, self.neck if self.with_neck else None, self.decode_head]
+        return nn.Sequential(*(part for part in parts if part is not None))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Load weights; a teacher's are passed over where there is none, as in tests."""
+        if self.teacher is None:
+            for key in [key for key in state_dict if key.startswith(f'{prefix}teacher.')]:
+                del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def fit(
         self, items: Iterable[tuple[Hashable, Tensor, np.ndarray]], batch_size: int = 1
