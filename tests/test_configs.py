@@ -11,20 +11,22 @@ from dynaseg.models import DynaSeg
 
 ROOT = Path(__file__).resolve().parents[1] / 'configs'
 PATHS = sorted((ROOT / 'dynaseg').glob('*.py'))
-NAME = re.compile(
-    r'(fsf|scf|fixed)_(plain-cnn|r18-fpn|efficientnet-lite0)_([a-z0-9-]+)_([a-z0-9-]+)'
-)
+NAME = re.compile(r'(fsf|scf|fixed)_([a-z0-9-]+)_([a-z0-9-]+)_([a-z0-9-]+)')
 DATA_TYPES = {
     'sample': 'CocoStuff27Dataset',
     'coco-stuff27': 'CocoStuff27Dataset',
     'bsds500': 'BSDS500Dataset',
     'voc12': 'VOCRegionDataset',
     'camvid': 'CamVidDataset',
+    'folder': 'ImageFolderDataset',
 }
 PARTS = {
     'plain-cnn': ('PlainCNN', None),
     'r18-fpn': ('ResNet', 'FPN'),
+    'r50-fpn': ('ResNet', 'FPN'),
     'efficientnet-lite0': ('EfficientNetLite0', 'NormalizedLevels'),
+    'efficientnet-lite0-fpn': ('EfficientNetLite0', 'FPN'),
+    'vit-s16': ('TimmBackbone', 'NormalizedLevels'),
 }
 
 

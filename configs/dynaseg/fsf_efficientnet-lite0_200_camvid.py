@@ -9,4 +9,4 @@ _base_ = [
 model = dict(
     decode_head=dict(num_classes=11, loss_decode=dict(weighting='fsf', mu=7.5, balance=2.0))
 )
-custom_hooks = [dict(type='KMeansStartHook', num_images=300)]
+custom_hooks = [dict(type='KMeansStartHook')]

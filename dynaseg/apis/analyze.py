@@ -135,7 +135,7 @@ def _draw_pictures(
     for number, (index, labels) in enumerate(drawn.items()):
         name = dataset.img_infos[index]['filename']
         panels = [
-            read_image(Path(dataset.img_dir or '', name)),
+            dataset.crop_as_evaluated(read_image(Path(dataset.img_dir or '', name)), 'bilinear'),
             clusters[labels],
             classes[matched[labels]],
             truths[dataset.read_classes(index)],

@@ -10,7 +10,7 @@ from dynaseg.datasets.cluster_evaluation import (
 )
 from dynaseg.datasets.coco_stuff import CocoStuff27Dataset
 from dynaseg.datasets.folder import ImageFolderDataset
-from dynaseg.datasets.pipelines import LoadCocoStuff27Annotations, LoadImage
+from dynaseg.datasets.pipelines import EvaluationCrop, LoadCocoStuff27Annotations, LoadImage
 from dynaseg.datasets.region_evaluation import RegionEvaluationMixin
 from dynaseg.datasets.voc import VOCRegionDataset
 
@@ -24,6 +24,7 @@ __all__ = [
     'ClusterPascalContextDataset',
     'ClusterPascalVOCDataset',
     'CocoStuff27Dataset',
+    'EvaluationCrop',
     'ImageFolderDataset',
     'LoadCocoStuff27Annotations',
     'LoadImage',

@@ -15,6 +15,7 @@ from mmseg.datasets import (
 from mmseg.datasets.builder import DATASETS
 from prettytable import PrettyTable
 
+from dynaseg.datasets.pipelines.evaluation_crop import EvaluationCrop
 from dynaseg.evaluation.clusters import (
     ClassMetrics,
     class_metrics,
@@ -92,7 +93,22 @@ class ClusterEvaluationMixin:
         truth = self.get_gt_seg_map_by_idx(index)
         if self.reduce_zero_label:
             truth = np.where(truth % 255 == 0, self.ignore_index, truth - 1)
-        return truth
+        return self.crop_as_evaluated(truth, 'nearest')
+
+    def crop_as_evaluated(self, picture: np.ndarray, interpolation: str) -> np.ndarray:
+        """Crop an image or a label map as the pipeline does, if it has an ``EvaluationCrop``.
+
+        Args:
+            picture: (H, W) or (H, W, C).
+            interpolation: MMCV's name of it: ``'nearest'`` for labels.
+
+        Returns:
+            The crop, or the picture itself.
+        """
+        for step in self.pipeline.transforms:
+            if isinstance(step, EvaluationCrop):
+                return step.crop(picture, interpolation)
+        return picture
 
     def evaluate(
         self,

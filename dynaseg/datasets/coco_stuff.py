@@ -42,10 +42,14 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
             being ignored.
         data_root: the folder of the layout above.
         split_file: name of the list of image ids, one a line.
+        evaluation_crop: side in pixels of the middle square on which images are evaluated, 320 in
+            PiCIE, DenseSiam and STEGO; by default the whole image at its own size. See
+            :class:`EvaluationCrop`, which then follows the pipeline's first step.
         test_mode: whether the masks are needed.
 
     Raises:
-        ValueError: if ``subset`` or ``categories`` is unknown, or the split file is empty.
+        ValueError: if ``subset`` or ``categories`` is unknown, ``evaluation_crop`` is no positive
+            integer, or the split file is empty.
         FileNotFoundError: if files are missing; it says which, how many, and where they are had.
     """
 
@@ -56,6 +60,7 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
         categories: str = 'all',
         data_root: str = 'data',
         split_file: str = SPLIT_FILE,
+        evaluation_crop: int | None = None,
         test_mode: bool = False,
     ) -> None:
         if subset not in ('train2017', 'val2017'):
@@ -66,6 +71,9 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
         self.PALETTE = distinct_palette(len(COCO_STUFF27_CLASSES))[chosen].tolist()
         if categories == 'all':
             self.CLASS_GROUPS = COCO_STUFF27_GROUPS
+        if evaluation_crop is not None:
+            crop = {'type': 'EvaluationCrop', 'size': evaluation_crop}
+            pipeline = [pipeline[0], crop, *pipeline[1:]]
         super().__init__(
             pipeline,
             img_dir=os.path.join('coco', subset),

@@ -175,6 +175,19 @@ def test_two_processes_train(run, folder, root, config, options):
     assert evaluated(tested)['mIoU'] == pytest.approx(best_while_training, abs=1e-4)
 
 
+def test_two_processes_train_an_fpn(run, folder, root, options):
+    # DDP must be told of the FPN's outputs that the head does not read: iteration 2 fails otherwise.
+    config = root / 'configs' / 'dynaseg' / 'fsf_r18-fpn_100_sample.py'
+    work_dir = folder / 'fpn_by_two'
+    changes = [change for change in options if not change.startswith('model.')]
+    changes += ['model.decode_head.num_classes=5']
+    arguments = ['--work-dir', work_dir, '--seed', 0, '--no-validate', *changes]
+    run('bash', root / 'tools' / 'dist_train.sh', config, 2, *arguments)
+    lines = [line for line in log_lines(work_dir) if line['mode'] == 'train']
+    assert len(lines) == 4
+    assert all(1 < line['num_clusters'] <= 5 for line in lines)
+
+
 def test_fresh_weights_are_tested_without_a_file(run, folder, root, config, options, figures):
     arguments = ['--eval', 'mIoU', '--work-dir', folder / 'fresh', *options]
     run(*launcher('script', root, 'test'), config, 'scratch://1', *arguments)

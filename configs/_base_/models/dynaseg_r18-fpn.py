@@ -21,3 +21,4 @@ model = dict(
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )
+find_unused_parameters = True  # of the FPN's coarser outputs, which the head does not read

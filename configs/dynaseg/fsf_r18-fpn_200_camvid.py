@@ -1,0 +1,5 @@
+_base_ = './fsf_r50-fpn_200_camvid.py'
+model = dict(
+    backbone=dict(depth=18, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),
+    neck=dict(in_channels=[256, 512]),
+)
