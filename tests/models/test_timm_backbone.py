@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from mmcv.runner import load_checkpoint, save_checkpoint
 from sklearn.datasets import load_sample_image
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
@@ -79,6 +80,12 @@ def test_transformer_takes_a_users_checkpoint_and_images_of_any_size(tmp_path):
         (level,) = backbone(normalised(pixels))
         torch.testing.assert_close(level, tokens.mT.unflatten(2, (14, 14)), rtol=1e-3, atol=1e-3)
         assert backbone(torch.rand(2, 3, 70, 100))[0].shape == (2, 192, 5, 7)
+
+
+def test_checkpoints_hold_what_a_strict_load_expects(tmp_path):
+    backbone = EfficientNetLite0(pretrained=False)
+    save_checkpoint(backbone, str(tmp_path / 'a.pth'))  # MMCV's writes every buffer
+    load_checkpoint(EfficientNetLite0(pretrained=False), str(tmp_path / 'a.pth'), strict=True)
 
 
 def test_checkpoint_of_another_network_is_refused(tmp_path):

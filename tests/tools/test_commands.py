@@ -176,7 +176,7 @@ def test_two_processes_train(run, folder, root, config, options):
 
 
 def test_two_processes_train_an_fpn(run, folder, root, options):
-    # DDP must be told of the FPN's outputs that the head does not read: iteration 2 fails otherwise.
+    # DDP must know that the head reads one output of the FPN: iteration 2 fails otherwise.
     config = root / 'configs' / 'dynaseg' / 'fsf_r18-fpn_100_sample.py'
     work_dir = folder / 'fpn_by_two'
     changes = [change for change in options if not change.startswith('model.')]

@@ -64,8 +64,8 @@ class TimmBackbone(BaseModule):
                 trained['std'],
             )
         )
-        self.register_buffer('scale', std / own_std, persistent=False)
-        self.register_buffer('shift', (mean - own_mean) / own_std, persistent=False)
+        self.register_buffer('scale', std / own_std)
+        self.register_buffer('shift', (mean - own_mean) / own_std)
         self.frozen = frozen
         if frozen:
             self.network.requires_grad_(False).eval()
