@@ -10,8 +10,9 @@ def find_config(name: str | PathLike = DEFAULT_CONFIG) -> Path:
     """Find a config: a file of one's own, or one that comes with DynaSeg.
 
     Args:
-        name: path of a config, or a name under DynaSeg's ``configs/``, which an installed package
-            holds in its ``.mim`` folder and a source checkout beside the package.
+        name: path of a config, or a name under DynaSeg's ``configs/`` or ``configs/dynaseg/``, which
+            an installed package holds in its ``.mim`` folder and a source checkout beside the
+            package.
 
     Returns:
         The config's path.
@@ -20,13 +21,13 @@ def find_config(name: str | PathLike = DEFAULT_CONFIG) -> Path:
         FileNotFoundError: if there is no such config.
 
     Example:
-        >>> find_config('_base_/default_runtime.py').name
-        'default_runtime.py'
+        >>> find_config('segment.py').parts[-3:]
+        ('configs', 'dynaseg', 'segment.py')
     """
     package = Path(dynaseg.__file__).resolve().parent
     folders = (package / '.mim' / 'configs', package.parent / 'configs')
-    candidates = [Path(name), *(folder / name for folder in folders)]
-    for candidate in candidates:
+    candidates = [folder / below / name for folder in folders for below in ('', 'dynaseg')]
+    for candidate in (Path(name), *candidates):
         if candidate.is_file():
             return candidate
     places = ', '.join(str(folder) for folder in folders if folder.is_dir())
