@@ -10,9 +10,9 @@ def find_config(name: str | PathLike = DEFAULT_CONFIG) -> Path:
     """Find a config: a file of one's own, or one that comes with DynaSeg.
 
     Args:
-        name: path of a config, or a name under DynaSeg's ``configs/`` or ``configs/dynaseg/``, which
-            an installed package holds in its ``.mim`` folder and a source checkout beside the
-            package.
+        name: path of a config, or a name under DynaSeg's ``configs/`` or ``configs/dynaseg/``,
+            which an installed package holds in its ``.mim`` folder and a source checkout beside
+            the package.
 
     Returns:
         The config's path.

@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynaseg.fitting.cleanup import merge_small_regions
 from dynaseg.models.losses.dynaseg_loss import DynaSegLoss, count_clusters
-from dynaseg.utils.memory import keep_freed_memory
+from dynaseg.utils.memory import keep_freed_memory, release_freed_memory
 
 
 @dataclass
@@ -192,6 +192,8 @@ class Fitter:
             for job, weights in self._optimise(network, waiting, size, batch_size):
                 with torch.no_grad():
                     job.result.labels = self._predict(network, weights, job)
+                if job.image.device.type == 'cpu':
+                    release_freed_memory()
                 yield job.key, job.result
 
     def _optimise(

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import sys
+from collections.abc import Callable
 
 # malloc.h of the GNU C library
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -23,9 +24,30 @@ def keep_freed_memory() -> bool:
         >>> keep_freed_memory() == keep_freed_memory()
         True
     """
+    mallopt = _find('mallopt')
+    never = -1
+    return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, never))
+
+
+def release_freed_memory() -> bool:
+    """Give the memory of freed tensors that :func:`keep_freed_memory` kept back to the system.
+
+    Tensors of other sizes fit badly into what earlier ones left: over many images of several sizes
+    the process would grow to twice of what one image takes.
+
+    Returns:
+        Whether there was any to give back.
+
+    Example:
+        >>> release_freed_memory() in (True, False)
+        True
+    """
+    trim = _find('malloc_trim')
+    return trim is not None and bool(trim(0))
+
+
+def _find(name: str) -> Callable[..., int] | None:
+    """Find a function of the GNU C library; other ones have none of these."""
     if not sys.platform.startswith('linux'):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)  # other C libraries have none
-    if mallopt is None:
-        return False
-    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, -1))  # never
+        return None
+    return getattr(ctypes.CDLL(None), name, None)
