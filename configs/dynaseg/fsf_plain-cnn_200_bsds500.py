@@ -1,5 +1,5 @@
-# Weights from which images are fitted in fewer iterations than from fresh ones: trained without
-# labels at the size at which fit-fast sees an image.
+# Weights to start the fitting of images from, trained without labels at the size at which
+# fit-fast sees an image; docs/results.md compares them with fresh ones.
 _base_ = [
     '../_base_/models/dynaseg_plain-cnn.py',
     '../_base_/datasets/bsds500.py',

@@ -192,7 +192,7 @@ class Fitter:
             for job, weights in self._optimise(network, waiting, size, batch_size):
                 with torch.no_grad():
                     job.result.labels = self._predict(network, weights, job)
-                if job.image.device.type == 'cpu':
+                if job.image.is_cpu:
                     release_freed_memory()
                 yield job.key, job.result
 

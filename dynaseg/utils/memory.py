@@ -32,8 +32,8 @@ def keep_freed_memory() -> bool:
 def release_freed_memory() -> bool:
     """Give the memory of freed tensors that :func:`keep_freed_memory` kept back to the system.
 
-    Tensors of other sizes fit badly into what earlier ones left: over many images of several sizes
-    the process would grow to twice of what one image takes.
+    New tensors fit badly into what others left: over many images the process would grow to twice of
+    what one image takes.
 
     Returns:
         Whether there was any to give back.
