@@ -19,6 +19,7 @@ from torch.func import functional_call, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynaseg.fitting.cleanup import merge_small_regions
+from dynaseg.fitting.refinement import LabelRefinement
 from dynaseg.models.losses.dynaseg_loss import DynaSegLoss, count_clusters
 from dynaseg.utils.memory import keep_freed_memory, release_freed_memory
 
@@ -72,6 +73,8 @@ class Fitter:
             since the last check; None never stops for that.
         check_interval: steps between checks for finished images, at which the host waits for the
             device.
+        refinement: moves the borders of the labels to the edges of the image, at the size at which
+            the fitted network predicts (at most the image's own); None leaves them as predicted.
         min_region: connected components below this share of the image's pixels are merged into
             their neighbours in the end; 0 keeps all. The floor holds for what is left.
         bf16: whether the network computes in bfloat16 (the loss and the weights stay in float32)
@@ -99,6 +102,7 @@ class Fitter:
         predict_pixels: int | None = None,
         settled: float | None = None,
         check_interval: int = 10,
+        refinement: LabelRefinement | None = None,
         min_region: float = 0.0,
         bf16: bool = False,
     ) -> None:
@@ -111,6 +115,7 @@ class Fitter:
         self.predict_pixels = predict_pixels
         self.settled = settled
         self.check_interval = check_interval
+        self.refinement = refinement
         self.min_region = min_region
         self.bf16 = bf16
         checks = {
@@ -338,8 +343,10 @@ class Fitter:
         if int(count_clusters(labels, response.shape[1])) < floor:
             # The floor holds at the size of the fit; a cluster may be too small to be seen here.
             labels = self._respond(network, weights, job.small).argmax(dim=1)
-        if labels.shape[1:] != size:
-            labels = F.interpolate(labels[None].float(), size, mode='nearest')[0].long()
+            labels = enlarge_labels(labels, image.shape[2:])
+        if self.refinement is not None:
+            labels = self.refinement(labels, image, min_labels=floor)
+        labels = enlarge_labels(labels, size)
         labels = labels[0].cpu().numpy()
         if self.min_region:
             min_pixels = math.ceil(self.min_region * labels.size)
@@ -526,6 +533,13 @@ def limit_size(images: Tensor, pixels: int | None) -> Tensor:
     scale = math.sqrt(pixels / (height * width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
     return F.interpolate(images, size, mode='area')
+
+
+def enlarge_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
+    """Enlarge a label map, (1, h, w), to a size, (H, W); each pixel takes the nearest's label."""
+    if labels.shape[1:] == torch.Size(size):
+        return labels
+    return F.interpolate(labels[None].float(), size, mode='nearest')[0].long()
 
 
 def spread(mask: Tensor, value: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dynaseg.fitting import Fitter
+from dynaseg.fitting import Fitter, LabelRefinement
 from dynaseg.models.losses.dynaseg_loss import DynaSegLoss
 
 
@@ -168,6 +168,26 @@ def test_floor_holds_after_cleaning_up_and_enlarging():
     result = make_fitter('fixed', **settings)(network, image, floor)[0]
     assert result.labels.shape == (40, 60)
     assert result.labels.unique().numel() >= min(floor, result.num_clusters[0])
+
+
+def test_labels_are_refined_at_the_size_of_prediction_and_then_enlarged():
+    network, images = make_network(), make_images(size=(24, 36))
+    settings = {'iterations': 4, 'fit_pixels': 12 * 18, 'predict_pixels': 12 * 18}
+    plain = make_fitter(**settings)(network, images)[0].labels
+    refinement = LabelRefinement(radius=2)
+    refined = make_fitter(**settings, refinement=refinement)(network, images)[0].labels
+    small = F.interpolate(images, (12, 18), mode='area')
+    expected = refinement(plain[None, ::2, ::2], small)[0].unique(return_inverse=True)[1]
+    assert torch.equal(refined, expected.repeat_interleave(2, 0).repeat_interleave(2, 1))
+    assert not torch.equal(refined, plain)
+
+
+def test_floor_holds_after_refining():
+    settings = {'iterations': 0, 'refinement': LabelRefinement(radius=12, rounds=5)}
+    count = make_fitter(iterations=0)(make_network(), make_images())[0].num_clusters[0]
+    for floor in (1, count):
+        result = make_fitter(**settings)(make_network(), make_images(), floor)[0]
+        assert (len(result.labels.unique()) == count) == (floor == count)
 
 
 def test_settled_labels_end_the_fit():

@@ -131,6 +131,8 @@ def test_image_is_segmented_as_trained_without_fit():
     [
         ({'iterations': -1}, ValueError, 'test_cfg.fit: iterations must be at least 0'),
         ({'steps': 3}, TypeError, "test_cfg.fit: .*'steps'"),
+        ({'refine': {'eps': 0}}, ValueError, 'test_cfg.fit.refine: eps must be positive, got 0'),
+        ({'refine': {'size': 4}}, TypeError, "test_cfg.fit.refine: .*'size'"),
         ({'floor': 0}, ValueError, 'test_cfg.fit.floor must be a positive integer'),
         ({'floor': 'elbow'}, ValueError, "'silhouette', got 'elbow'"),
     ],

@@ -8,7 +8,7 @@ from mmseg.models.builder import SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from dynaseg.fitting import FitResult, Fitter, estimate_num_clusters
+from dynaseg.fitting import FitResult, Fitter, LabelRefinement, estimate_num_clusters
 from dynaseg.models.losses import DynaSegLoss
 from dynaseg.models.segmentors.teacher import RunningMeanTeacher
 from dynaseg.models.segmentors.views import ViewConsistency
@@ -57,8 +57,9 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             running mean of the network.
         test_cfg: ``mode='whole'``, as in MMSegmentation. With ``fit``, a dict, every test image is
             fitted from the segmentor's weights with the head's loss; it holds arguments of
-            :class:`dynaseg.fitting.Fitter` and ``floor``, the least number of clusters: a number,
-            or ``'silhouette'`` for that of the image's colours.
+            :class:`dynaseg.fitting.Fitter`, ``refine``, a dict of arguments of
+            :class:`dynaseg.fitting.LabelRefinement`, and ``floor``, the least number of clusters: a
+            number, or ``'silhouette'`` for that of the image's colours.
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
@@ -119,8 +120,12 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                     f"test_cfg.fit needs decode_head.loss_decode of type 'DynaSegLoss', "
                     f'got {type(loss).__name__!r}'
                 )
+            refine = fit.pop('refine', None)
+            if refine is not None:
+                with _named('test_cfg.fit.refine'):
+                    refine = LabelRefinement(**refine)
             with _named('test_cfg.fit'):
-                self.fitter = Fitter(loss.without_reduction(), **fit)
+                self.fitter = Fitter(loss.without_reduction(), refinement=refine, **fit)
 
     def response(self, img: Tensor) -> Tensor:
         """Compute the normalised response map.

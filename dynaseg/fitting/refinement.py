@@ -1,0 +1,157 @@
+"""Moving the borders of a label map to the edges of its image.
+
+References:
+    He, Sun, Tang: Guided image filtering, TPAMI 2013
+    Hosni, Rhemann, Bleyer, Rother, Gelautz: Fast cost-volume filtering for visual correspondence
+    and beyond, TPAMI 2013
+"""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class GuidedFilter:
+    """Smooths maps, but not across the edges of a guide (He et al., TPAMI 2013, section 3.5).
+
+    In every window a map is taken for a linear function of the guide's three channels, fitted by
+    ridge regression; a pixel's value is the mean over the windows that it lies in. Windows end at
+    the border of the image. The time does not depend on what is filtered.
+
+    Args:
+        guide: image, (1, 3, H, W).
+        radius: of the windows, which are (2 radius + 1) pixels wide.
+        eps: the ridge, a variance: where the guide varies less than this, it is no edge.
+
+    Example:
+        >>> guide = torch.zeros(1, 3, 4, 8)
+        >>> guide[..., 4:] = 1.0
+        >>> step = torch.zeros(1, 1, 4, 8)
+        >>> step[..., 5:] = 1.0  # a pixel beside the edge
+        >>> filtered = GuidedFilter(guide, radius=2, eps=1e-3)(step)
+        >>> (filtered > 0.5)[0, 0, 0].tolist()
+        [False, False, False, False, True, True, True, True]
+    """
+
+    def __init__(self, guide: Tensor, radius: int, eps: float) -> None:
+        self.radius = radius
+        self.guide = guide.split(1, dim=1)
+        self.mean = self._box(guide).split(1, dim=1)
+        pairs = list(itertools.combinations_with_replacement(range(3), 2))
+        products = self._box(torch.cat([self.guide[i] * self.guide[j] for i, j in pairs], dim=1))
+        (rr, rg, rb, gg, gb, bb) = (
+            products[:, n : n + 1] - self.mean[i] * self.mean[j] + (eps if i == j else 0.0)
+            for n, (i, j) in enumerate(pairs)
+        )
+        # The inverse of a symmetric 3 x 3 matrix at every pixel, by cofactors.
+        cofactors = (
+            (gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb),
+            (None, rr * bb - rb * rb, rg * rb - rr * gb),
+            (None, None, rr * gg - rg * rg),
+        )
+        determinant = rr * cofactors[0][0] + rg * cofactors[0][1] + rb * cofactors[0][2]
+        self.inverse = [
+            [cofactors[min(i, j)][max(i, j)] / determinant for j in range(3)] for i in range(3)
+        ]
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Filter maps, (1, C, H, W), each by itself; return the same shape."""
+        means = self._box(maps)
+        covariances = [
+            torch.addcmul(self._box(guide * maps), mean, means, value=-1)
+            for guide, mean in zip(self.guide, self.mean, strict=True)
+        ]
+        slopes = [
+            sum(entry * covariance for entry, covariance in zip(row, covariances, strict=True))
+            for row in self.inverse
+        ]
+        offset = means - sum(slope * mean for slope, mean in zip(slopes, self.mean, strict=True))
+        return self._box(offset) + sum(
+            self._box(slope) * guide for slope, guide in zip(slopes, self.guide, strict=True)
+        )
+
+    def _box(self, maps: Tensor) -> Tensor:
+        """Mean over the window of every pixel."""
+        width = 2 * self.radius + 1
+        # Channels-last, whose windows a CPU averages about twenty times faster.
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        for kernel, padding in (((1, width), (0, self.radius)), ((width, 1), (self.radius, 0))):
+            maps = F.avg_pool2d(maps, kernel, 1, padding, count_include_pad=False)
+        return maps
+
+
+class LabelRefinement:
+    """Gives every pixel the label whose indicator is highest there after guided filtering.
+
+    That smooths borders, moves them to the image's edges and takes out specks (the filtering of
+    label costs of Hosni et al., TPAMI 2013, where the cost is 0 for a pixel's label and 1 for the
+    others). No label appears that was not there.
+
+    Args:
+        radius: of the filter's windows, in pixels.
+        eps: the filter's ridge, as a share of the image's variance.
+        rounds: how many times.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> image = torch.zeros(1, 3, 4, 8)
+        >>> image[..., 4:] = 1.0
+        >>> labels = torch.tensor([[[0, 0, 0, 0, 0, 7, 7, 7]] * 4])
+        >>> LabelRefinement(radius=2)(labels, image)[0, 0]
+        tensor([0, 0, 0, 0, 7, 7, 7, 7])
+    """
+
+    LABELS_AT_ONCE = 4  # bounds the memory to some forty float32 maps of the image's size
+
+    def __init__(self, radius: int = 4, eps: float = 0.01, rounds: int = 1) -> None:
+        checks = {
+            'radius': (radius, radius >= 1, 'at least 1'),
+            'eps': (eps, eps > 0, 'positive'),
+            'rounds': (rounds, rounds >= 1, 'at least 1'),
+        }
+        for name, (value, right, expected) in checks.items():
+            if not right:
+                raise ValueError(f'{name} must be {expected}, got {value!r}')
+        self.radius = radius
+        self.eps = eps
+        self.rounds = rounds
+
+    def __call__(self, labels: Tensor, image: Tensor, min_labels: int = 1) -> Tensor:
+        """Refine a label map.
+
+        Args:
+            labels: integers, (1, H, W).
+            image: the image, in any scale of its values, (1, 3, H, W).
+            min_labels: number of labels that are to stay: the last round that leaves so many
+                counts.
+
+        Returns:
+            The labels, (1, H, W).
+        """
+        guide = image - image.mean(dim=(2, 3), keepdim=True)
+        spread = guide.square().mean().sqrt()
+        if not spread > 0:  # an image without an edge
+            return labels
+        guided_filter = GuidedFilter(guide / spread, self.radius, self.eps)
+        for _ in range(self.rounds):
+            refined = self._refine(labels, guided_filter)
+            if len(refined.unique()) < min_labels:
+                break
+            labels = refined
+        return labels
+
+    def _refine(self, labels: Tensor, guided_filter: GuidedFilter) -> Tensor:
+        highest = refined = None
+        for present in labels.unique().split(self.LABELS_AT_ONCE):
+            indicators = (labels[..., None] == present).float().permute(0, 3, 1, 2)
+            value, index = guided_filter(indicators).max(dim=1)
+            if highest is None:
+                highest, refined = value, present[index]
+            else:
+                refined = torch.where(value > highest, present[index], refined)
+                highest = torch.maximum(value, highest)
+        return refined
