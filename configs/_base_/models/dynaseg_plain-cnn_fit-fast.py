@@ -3,7 +3,7 @@ _base_ = './dynaseg_plain-cnn.py'
 model = dict(
     test_cfg=dict(
         fit=dict(
-            iterations=30,
+            iterations=15,
             lr=0.2,
             momentum=0.9,
             floor='silhouette',
@@ -13,6 +13,7 @@ model = dict(
             predict_scale=2.0,
             predict_pixels=1000000,
             bf16=True,
+            refine=dict(radius=4, eps=0.01, rounds=2),
             min_region=2e-5,
         )
     )
