@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynaseg.fitting.cleanup import merge_small_regions
-from dynaseg.fitting.refinement import LabelRefinement
 from dynaseg.models.losses.dynaseg_loss import DynaSegLoss, count_clusters
+from dynaseg.prediction import LabelRefinement, enlarge, enlarge_labels, limit_size, resize_maps
 from dynaseg.utils.memory import keep_freed_memory, release_freed_memory
 
 
@@ -335,10 +334,9 @@ class Fitter:
         size = job.image.shape[2:]
         floor = min(job.result.floor, job.result.num_clusters[0])
         image = limit_size(job.image, self.predict_pixels)
-        response = self._respond(network, weights, self._enlarge(image))
-        if response.shape[2:] != image.shape[2:]:
-            shrinks = response.shape[2] > image.shape[2]
-            response = F.interpolate(response, image.shape[2:], mode='bilinear', antialias=shrinks)
+        enlarged = enlarge(image, self.predict_scale, self.predict_pixels)
+        response = self._respond(network, weights, enlarged)
+        response = resize_maps(response, image.shape[2:])
         labels = response.argmax(dim=1)
         if int(count_clusters(labels, response.shape[1])) < floor:
             # The floor holds at the size of the fit; a cluster may be too small to be seen here.
@@ -352,15 +350,6 @@ class Fitter:
             min_pixels = math.ceil(self.min_region * labels.size)
             labels = merge_small_regions(labels, min_pixels, min_labels=floor)
         return torch.from_numpy(np.unique(labels, return_inverse=True)[1].reshape(labels.shape))
-
-    def _enlarge(self, image: Tensor) -> Tensor:
-        """Enlarge an image, (1, 3, H, W), by ``predict_scale``, or as far as memory goes."""
-        height, width = image.shape[2:]
-        scale = self.predict_scale
-        if self.predict_pixels is not None:
-            scale = max(1.0, min(scale, math.sqrt(self.predict_pixels / (height * width))))
-        size = round(height * scale), round(width * scale)
-        return image if size == (height, width) else F.interpolate(image, size, mode='bicubic')
 
 
 @dataclass
@@ -523,23 +512,6 @@ def respond(network: nn.Module, weights: dict[str, Tensor], images: Tensor) -> T
         own = [{name: value[row] for name, value in weights.items()} for row in range(len(images))]
         return torch.stack([respond_to_one(*pair) for pair in zip(own, images, strict=True)])
     return vmap(respond_to_one)(weights, images)
-
-
-def limit_size(images: Tensor, pixels: int | None) -> Tensor:
-    """Shrink images, (N, C, H, W), that have more than so many pixels, by area averaging."""
-    height, width = images.shape[2:]
-    if pixels is None or height * width <= pixels:
-        return images
-    scale = math.sqrt(pixels / (height * width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    return F.interpolate(images, size, mode='area')
-
-
-def enlarge_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
-    """Enlarge a label map, (1, h, w), to a size, (H, W); each pixel takes the nearest's label."""
-    if labels.shape[1:] == torch.Size(size):
-        return labels
-    return F.interpolate(labels[None].float(), size, mode='nearest')[0].long()
 
 
 def spread(mask: Tensor, value: Tensor) -> Tensor:

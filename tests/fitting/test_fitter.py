@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dynaseg.fitting import Fitter, LabelRefinement
+from dynaseg.fitting import Fitter
 from dynaseg.models.losses.dynaseg_loss import DynaSegLoss
+from dynaseg.prediction import LabelRefinement
 
 
 def make_network(channels=8, seed=0):

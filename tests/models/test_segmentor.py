@@ -4,8 +4,11 @@ import pytest
 import torch
 from mmcv import ConfigDict
 from mmseg.models import build_segmentor
+from mmseg.models.segmentors import EncoderDecoder
+from torch.nn.functional import interpolate
 
 import dynaseg  # noqa: F401  (registers the models)
+from dynaseg.prediction import ProbabilityRefinement
 
 PLAIN = {
     'type': 'DynaSeg',
@@ -77,6 +80,81 @@ def test_labels_change_nothing():
 def test_sliding_windows_are_refused():
     with pytest.raises(ValueError, match=r"mode must be 'whole' for DynaSeg, got 'slide'"):
         build(PLAIN, test_cfg={'mode': 'slide', 'crop_size': (8, 8), 'stride': (4, 4)})
+
+
+@pytest.mark.parametrize('config', [PLAIN, RESNET_FPN])
+def test_predicts_as_mmsegmentation_does_unless_told_otherwise(config):
+    model = build(config).eval()
+    img = torch.rand(2, 3, 32, 40)
+    with torch.no_grad():
+        expected = EncoderDecoder.encode_decode(model, img, metas(img))
+        assert torch.equal(model.encode_decode(img, metas(img)), expected)
+        expected = EncoderDecoder.inference(model, img, metas(img), True)
+        assert torch.equal(model.inference(img, metas(img), True), expected)
+
+
+def test_network_sees_enlarged_images_as_far_as_pixels_go():
+    model = build(RESNET_FPN, test_cfg={'predict_scale': 2.0, 'predict_pixels': 6000}).eval()
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[2:]))
+    img = torch.rand(1, 3, 32, 40)
+    with torch.no_grad():
+        response = model.encode_decode(img, metas(img))
+        for size in ((48, 64), (96, 128)):
+            assert model.encode_decode(torch.rand(1, 3, *size), None).shape[2:] == size
+        large = interpolate(img, (64, 80), mode='bicubic')
+        expected = interpolate(model.response(large), (32, 40), mode='bilinear')
+    assert seen[:3] == [(64, 80), (67, 89), (67, 89)]
+    torch.testing.assert_close(response, expected)
+
+
+def test_probabilities_are_refined_by_the_image_as_it_was_before_padding_and_flip():
+    refine = {'radius': 3, 'eps': 0.1}
+    model = build(PLAIN, test_cfg={'refine': refine}).eval()
+    img = torch.rand(1, 3, 16, 24)
+    inner = img[:, :, :14, :20]
+    refinement = ProbabilityRefinement(**refine)
+    for flip, axis in ((None, None), ('horizontal', 3), ('vertical', 2)):
+        (meta,) = metas(img)
+        meta |= {'img_shape': (14, 20, 3), 'ori_shape': (14, 20, 3)}
+        meta |= {'flip': flip is not None, 'flip_direction': flip}
+        guide = inner if flip is None else inner.flip(axis)
+        with torch.no_grad():
+            plain = EncoderDecoder.inference(model, img, [meta], True)
+            refined = model.inference(img, [meta], True)
+            (labels,) = model.simple_test(img, [meta])
+        torch.testing.assert_close(refined, refinement(plain, guide))
+        assert (refined - plain).abs().max() > 1e-4
+        assert np.array_equal(labels, refined.argmax(dim=1)[0])
+
+
+def test_photographs_get_the_labels_of_the_test():
+    test_cfg = {'predict_scale': 2.0, 'refine': {'radius': 3}}
+    model = build(PLAIN, test_cfg=test_cfg).eval()
+    photograph = np.random.default_rng(0).integers(0, 256, (14, 20, 3)).astype(np.uint8)
+    img = model.normalise(photograph)[None]
+    with torch.no_grad():
+        (expected,) = model.simple_test(img, metas(img))
+    result = model.segment(photograph)
+    clusters, expected = np.unique(expected, return_inverse=True)
+    assert np.array_equal(result.labels, expected.reshape(14, 20))
+    assert result.num_clusters == [len(clusters)]
+    small = build(PLAIN, test_cfg={**test_cfg, 'predict_pixels': 70}).eval().segment(photograph)
+    assert small.labels.shape == (14, 20)
+    assert torch.equal(small.labels[::2, ::2].repeat_interleave(2, 0)[:, :1], small.labels[:, :1])
+
+
+@pytest.mark.parametrize(
+    ('entry', 'message'),
+    [
+        ({'predict_scale': 0.5}, r'test_cfg\.predict_scale must be at least 1, got 0\.5'),
+        ({'predict_pixels': 0}, r'test_cfg\.predict_pixels must be positive or None, got 0'),
+        ({'refine': {'radius': 0}}, r'test_cfg\.refine: radius must be at least 1, got 0'),
+    ],
+)
+def test_prediction_settings_out_of_range_are_errors_that_name_them(entry, message):
+    with pytest.raises(ValueError, match=message):
+        build(PLAIN, test_cfg=entry)
 
 
 def test_training_lowers_the_loss():

@@ -1,4 +1,5 @@
-# Frozen ImageNet features at stride 16, from three levels of equal weight.
+# Frozen ImageNet features at stride 16, from three levels of equal weight. Tests see images at
+# twice their size, as far as four megapixels go, and labels follow the images' edges.
 model = dict(
     type='DynaSeg',
     backbone=dict(type='EfficientNetLite0', out_indices=(2, 3, 4), frozen=True),
@@ -10,5 +11,10 @@ model = dict(
         loss_decode=dict(type='DynaSegLoss', weighting='fsf'),
     ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
+    test_cfg=dict(
+        mode='whole',
+        predict_scale=2.0,
+        predict_pixels=4000000,
+        refine=dict(radius=16, eps=0.01),
+    ),
 )

@@ -8,10 +8,18 @@ from mmseg.models.builder import SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from dynaseg.fitting import FitResult, Fitter, LabelRefinement, estimate_num_clusters
+from dynaseg.fitting import FitResult, Fitter, estimate_num_clusters
 from dynaseg.models.losses import DynaSegLoss
 from dynaseg.models.segmentors.teacher import RunningMeanTeacher
 from dynaseg.models.segmentors.views import ViewConsistency
+from dynaseg.prediction import (
+    LabelRefinement,
+    ProbabilityRefinement,
+    enlarge,
+    enlarge_labels,
+    limit_size,
+    resize_maps,
+)
 from dynaseg.utils.palette import distinct_palette
 from dynaseg.utils.scratch import FromScratchMixin
 
@@ -55,18 +63,22 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             a second view of every image is asked for the labels of the first; with ``teacher``
             beside it, a dict of arguments of :class:`RunningMeanTeacher`, these come from the
             running mean of the network.
-        test_cfg: ``mode='whole'``, as in MMSegmentation. With ``fit``, a dict, every test image is
-            fitted from the segmentor's weights with the head's loss; it holds arguments of
+        test_cfg: ``mode='whole'``, as in MMSegmentation. As trained, the network sees images
+            enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
+            which also bounds larger images; with ``refine``, a dict of arguments of
+            :class:`dynaseg.prediction.ProbabilityRefinement`, the labels follow the images' edges.
+            With ``fit``, a dict, every test image is fitted from the segmentor's weights with the
+            head's loss, and these three do not apply; it holds arguments of
             :class:`dynaseg.fitting.Fitter`, ``refine``, a dict of arguments of
-            :class:`dynaseg.fitting.LabelRefinement`, and ``floor``, the least number of clusters: a
-            number, or ``'silhouette'`` for that of the image's colours.
+            :class:`dynaseg.prediction.LabelRefinement`, and ``floor``, the least number of
+            clusters: a number, or ``'silhouette'`` for that of the image's colours.
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
     Raises:
         ValueError: if the tests are not in whole mode (the windows of one image would share no
-            cluster), an entry of ``fit``, ``views`` or ``teacher`` is out of its range, or there is
-            a teacher without views.
+            cluster), an entry of ``test_cfg``, ``fit``, ``refine``, ``views`` or ``teacher`` is out
+            of its range, or there is a teacher without views.
         TypeError: if one of them has an entry that is unknown.
     """
 
@@ -103,6 +115,20 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 raise ValueError('train_cfg.teacher needs train_cfg.views: it labels their images')
             with _named('train_cfg.teacher'):
                 self.teacher = RunningMeanTeacher(self._network(), **train_cfg['teacher'])
+        self.predict_scale = test_cfg.get('predict_scale', 1.0)
+        self.predict_pixels = test_cfg.get('predict_pixels')
+        if self.predict_scale < 1:
+            raise ValueError(
+                f'test_cfg.predict_scale must be at least 1, got {self.predict_scale!r}'
+            )
+        if self.predict_pixels is not None and self.predict_pixels <= 0:
+            raise ValueError(
+                f'test_cfg.predict_pixels must be positive or None, got {self.predict_pixels!r}'
+            )
+        self.refinement = None
+        if test_cfg.get('refine') is not None:
+            with _named('test_cfg.refine'):
+                self.refinement = ProbabilityRefinement(**test_cfg['refine'])
         # How images are normalised when they do not come through a pipeline.
         self.img_norm_cfg = IMAGENET_NORM
         self.fitter = self.floor = None
@@ -239,7 +265,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             yield from self.fit(items, batch_size)
             return
         for key, image in items:
-            labels = self.encode_decode(self.normalise(image)[None], None).argmax(dim=1)[0].cpu()
+            img = limit_size(self.normalise(image)[None], self.predict_pixels)
+            probabilities = self.encode_decode(img, None).softmax(dim=1)
+            if self.refinement is not None:
+                probabilities = self.refinement(probabilities, img)
+            labels = enlarge_labels(probabilities.argmax(dim=1), image.shape[:2])[0].cpu()
             clusters, labels = labels.unique(return_inverse=True)
             yield key, FitResult(labels, [len(clusters)])
 
@@ -250,6 +280,41 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             image = image[..., ::-1]
         img = mmcv.imnormalize(image, mean, std, to_rgb=False)
         return torch.from_numpy(img.transpose(2, 0, 1)).to(next(self.parameters()).device)
+
+    def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
+        """Compute the response map at the images' size.
+
+        Args:
+            img: normalised images, (N, 3, H, W).
+            img_metas: not used.
+
+        Returns:
+            The response map, (N, q, H, W).
+        """
+        seen = limit_size(img, self.predict_pixels)
+        seen = enlarge(seen, self.predict_scale, self.predict_pixels)
+        return resize_maps(self.response(seen), img.shape[2:], self.align_corners)
+
+    def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
+        """Compute the probabilities of the clusters, refined where ``test_cfg`` says so.
+
+        Args:
+            img: normalised images, (N, 3, H, W).
+            img_meta: one dict an image, as the test pipeline gives it.
+            rescale: whether they are wanted at the images' original size.
+
+        Returns:
+            The probabilities, (N, q, H, W), of the images as they were before any flip.
+        """
+        probabilities = super().inference(img, img_meta, rescale)
+        if self.refinement is None:
+            return probabilities
+        if rescale:  # which leaves the padding out
+            height, width = img_meta[0]['img_shape'][:2]
+            img = img[:, :, :height, :width]
+        if img_meta[0]['flip']:
+            img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
+        return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
 
     def forward_test(
         self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge
-from torch.nn.functional import one_hot
+from torch.nn.functional import avg_pool2d, interpolate, one_hot
 
-from dynaseg.fitting import GuidedFilter, LabelRefinement
+from dynaseg.prediction import GuidedFilter, LabelRefinement, ProbabilityRefinement
 
 
 def filter_literally(guide, values, radius, eps):
@@ -96,6 +96,42 @@ def test_image_without_an_edge_and_image_of_one_pixel_are_left_alone():
     labels = torch.arange(12).reshape(1, 3, 4)
     assert torch.equal(LabelRefinement()(labels, torch.ones(1, 3, 3, 4)), labels)
     assert LabelRefinement()(torch.tensor([[[5]]]), torch.rand(1, 3, 1, 1)).tolist() == [[[5]]]
+
+
+def test_refined_probabilities_are_filtered_image_by_image():
+    images = torch.cat([make_scene(seed)[0] for seed in range(2)])
+    responses = torch.randn(2, 11, 24, 36, generator=torch.Generator().manual_seed(0))
+    probabilities = responses.softmax(dim=1)  # more labels than are filtered at once
+    refined = ProbabilityRefinement(radius=3, eps=0.02)(probabilities, 50 * images - 8)
+    for image, before, after in zip(images, probabilities, refined, strict=True):
+        guide = image - image.mean(dim=(1, 2), keepdim=True)
+        guide = guide / guide.square().mean().sqrt()
+        expected = GuidedFilter(guide[None], 3, 0.02)(before[None])[0]
+        torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(refined.sum(dim=1), torch.ones(2, 24, 36))
+
+
+def test_outlines_of_coarse_probabilities_become_those_of_the_image():
+    image, truth = make_scene()
+    indicators = one_hot(truth, 4).permute(0, 3, 1, 2).float()
+    coarse = avg_pool2d(indicators.roll((2, 3), (2, 3)), 6)
+    coarse = interpolate(coarse, truth.shape[1:], mode='bilinear')
+    refined = ProbabilityRefinement(radius=4)(coarse, image)
+    assert (coarse.argmax(dim=1) != truth).float().mean() > 0.1
+    assert (refined.argmax(dim=1) != truth).float().mean() < 0.05
+
+
+def test_probabilities_of_an_image_without_an_edge_are_left_alone():
+    probabilities = torch.rand(1, 2, 3, 4)
+    assert torch.equal(
+        ProbabilityRefinement()(probabilities, torch.ones(1, 3, 3, 4)), probabilities
+    )
+
+
+@pytest.mark.parametrize(('name', 'value'), [('radius', 0), ('eps', -1.0)])
+def test_setting_of_probabilities_out_of_range_is_an_error_that_names_it(name, value):
+    with pytest.raises(ValueError, match=f'{name} must be .* got {value}'):
+        ProbabilityRefinement(**{name: value})
 
 
 @pytest.mark.parametrize(('name', 'value'), [('radius', 0), ('eps', 0.0), ('rounds', 0)])

@@ -1,4 +1,4 @@
-"""Moving the borders of a label map to the edges of its image.
+"""Moving the borders of labels to the edges of their image.
 
 References:
     He, Sun, Tang: Guided image filtering, TPAMI 2013
@@ -7,10 +7,13 @@ References:
 """
 
 import itertools
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+CHANNELS_AT_ONCE = 4  # bounds the memory to some forty float32 maps of the image's size
 
 
 class GuidedFilter:
@@ -82,6 +85,78 @@ class GuidedFilter:
         return maps
 
 
+def filter_for(image: Tensor, radius: int, eps: float) -> GuidedFilter | None:
+    """Make the filter that an image guides; ``eps`` is a share of the image's variance.
+
+    Args:
+        image: the image, in any scale of its values, (1, 3, H, W).
+        radius: of the filter's windows, in pixels.
+        eps: the filter's ridge, as a share of the image's variance.
+
+    Returns:
+        The filter, or None for an image without an edge.
+    """
+    guide = image - image.mean(dim=(2, 3), keepdim=True)
+    spread = guide.square().mean().sqrt()
+    return GuidedFilter(guide / spread, radius, eps) if spread > 0 else None
+
+
+def check_settings(**settings: tuple[Real, bool, str]) -> None:
+    """Raise a ValueError for the first setting, (value, whether it is right, expected), amiss."""
+    for name, (value, right, expected) in settings.items():
+        if not right:
+            raise ValueError(f'{name} must be {expected}, got {value!r}')
+
+
+class ProbabilityRefinement:
+    """Smooths the probabilities of labels, but not across the edges of the image.
+
+    Each label's map of probabilities goes through a guided filter. It suits networks whose features
+    are coarser than the image: the outlines of their labels follow the image's edges then. The
+    filter is linear and leaves constants as they are, so a pixel's probabilities still sum to one;
+    next to an edge one may be slightly negative.
+
+    Args:
+        radius: of the filter's windows, in pixels.
+        eps: the filter's ridge, as a share of the image's variance.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> image = torch.zeros(1, 3, 4, 8)
+        >>> image[..., 4:] = 1.0
+        >>> ramp = torch.linspace(0.1, 0.8, 8).expand(1, 1, 4, 8)
+        >>> refined = ProbabilityRefinement(radius=7)(torch.cat([1 - ramp, ramp], dim=1), image)
+        >>> [round(value, 1) for value in refined[0, 1, 0].tolist()]
+        [0.3, 0.3, 0.3, 0.3, 0.6, 0.6, 0.6, 0.6]
+    """
+
+    def __init__(self, radius: int = 16, eps: float = 0.01) -> None:
+        check_settings(radius=(radius, radius >= 1, 'at least 1'), eps=(eps, eps > 0, 'positive'))
+        self.radius = radius
+        self.eps = eps
+
+    def __call__(self, probabilities: Tensor, image: Tensor) -> Tensor:
+        """Refine probabilities.
+
+        Args:
+            probabilities: of each label, (N, C, H, W).
+            image: the images, in any scale of their values, (N, 3, H, W).
+
+        Returns:
+            The probabilities, (N, C, H, W).
+        """
+        refined = []
+        for one, guide in zip(probabilities.split(1), image.split(1), strict=True):
+            guided_filter = filter_for(guide, self.radius, self.eps)
+            if guided_filter is not None:
+                parts = one.split(CHANNELS_AT_ONCE, dim=1)
+                one = torch.cat([guided_filter(part) for part in parts], dim=1)
+            refined.append(one)
+        return torch.cat(refined)
+
+
 class LabelRefinement:
     """Gives every pixel the label whose indicator is highest there after guided filtering.
 
@@ -105,17 +180,12 @@ class LabelRefinement:
         tensor([0, 0, 0, 0, 7, 7, 7, 7])
     """
 
-    LABELS_AT_ONCE = 4  # bounds the memory to some forty float32 maps of the image's size
-
     def __init__(self, radius: int = 4, eps: float = 0.01, rounds: int = 1) -> None:
-        checks = {
-            'radius': (radius, radius >= 1, 'at least 1'),
-            'eps': (eps, eps > 0, 'positive'),
-            'rounds': (rounds, rounds >= 1, 'at least 1'),
-        }
-        for name, (value, right, expected) in checks.items():
-            if not right:
-                raise ValueError(f'{name} must be {expected}, got {value!r}')
+        check_settings(
+            radius=(radius, radius >= 1, 'at least 1'),
+            eps=(eps, eps > 0, 'positive'),
+            rounds=(rounds, rounds >= 1, 'at least 1'),
+        )
         self.radius = radius
         self.eps = eps
         self.rounds = rounds
@@ -132,11 +202,9 @@ class LabelRefinement:
         Returns:
             The labels, (1, H, W).
         """
-        guide = image - image.mean(dim=(2, 3), keepdim=True)
-        spread = guide.square().mean().sqrt()
-        if not spread > 0:  # an image without an edge
+        guided_filter = filter_for(image, self.radius, self.eps)
+        if guided_filter is None:
             return labels
-        guided_filter = GuidedFilter(guide / spread, self.radius, self.eps)
         for _ in range(self.rounds):
             refined = self._refine(labels, guided_filter)
             if len(refined.unique()) < min_labels:
@@ -146,7 +214,7 @@ class LabelRefinement:
 
     def _refine(self, labels: Tensor, guided_filter: GuidedFilter) -> Tensor:
         highest = refined = None
-        for present in labels.unique().split(self.LABELS_AT_ONCE):
+        for present in labels.unique().split(CHANNELS_AT_ONCE):
             indicators = (labels[..., None] == present).float().permute(0, 3, 1, 2)
             value, index = guided_filter(indicators).max(dim=1)
             if highest is None:

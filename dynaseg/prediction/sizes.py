@@ -1,0 +1,69 @@
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def limit_size(images: Tensor, pixels: int | None) -> Tensor:
+    """Shrink images that have more than so many pixels, by area averaging.
+
+    Args:
+        images: (N, C, H, W).
+        pixels: the most pixels an image; None for no limit.
+
+    Returns:
+        The images, of about that many pixels, or as they were.
+
+    Example:
+        >>> limit_size(torch.rand(1, 3, 40, 60), pixels=600).shape
+        torch.Size([1, 3, 20, 30])
+    """
+    height, width = images.shape[2:]
+    if pixels is None or height * width <= pixels:
+        return images
+    scale = math.sqrt(pixels / (height * width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return F.interpolate(images, size, mode='area')
+
+
+def enlarge(images: Tensor, scale: float, pixels: int | None = None) -> Tensor:
+    """Enlarge images by bicubic interpolation, as far as so many pixels go.
+
+    Args:
+        images: (N, C, H, W).
+        scale: factor of height and width, at least 1.
+        pixels: the most pixels an image, unless it has more already; None for no limit.
+
+    Returns:
+        The images, (N, C, about scale x H, about scale x W).
+
+    Example:
+        >>> enlarge(torch.rand(1, 3, 20, 30), scale=2.0).shape
+        torch.Size([1, 3, 40, 60])
+        >>> enlarge(torch.rand(1, 3, 20, 30), scale=2.0, pixels=600).shape
+        torch.Size([1, 3, 20, 30])
+    """
+    height, width = images.shape[2:]
+    if pixels is not None:
+        scale = max(1.0, min(scale, math.sqrt(pixels / (height * width))))
+    size = round(height * scale), round(width * scale)
+    return images if size == (height, width) else F.interpolate(images, size, mode='bicubic')
+
+
+def resize_maps(maps: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
+    """Resize maps, (N, C, h, w), to a size, (H, W), bilinearly, averaging where they shrink."""
+    if maps.shape[2:] == torch.Size(size):
+        return maps
+    shrinks = maps.shape[2] > size[0]
+    return F.interpolate(
+        maps, size, mode='bilinear', align_corners=align_corners, antialias=shrinks
+    )
+
+
+def enlarge_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
+    """Enlarge a label map, (1, h, w), to a size, (H, W); each pixel takes the nearest's label."""
+    if labels.shape[1:] == torch.Size(size):
+        return labels
+    return F.interpolate(labels[None].float(), size, mode='nearest')[0].long()
