@@ -8,6 +8,7 @@ _base_ = [
 model = dict(
     neck=dict(target=0),
     decode_head=dict(num_classes=7, loss_decode=dict(weighting='fsf', mu=7.5, balance=2.0)),
+    test_cfg=dict(_delete_=True, mode='whole'),
 )
 custom_hooks = [dict(type='KMeansStartHook')]
 data = dict(samples_per_gpu=8)

@@ -1,5 +1,5 @@
 # Frozen ImageNet features at stride 16, from three levels of equal weight. Tests see images at
-# twice their size, as far as four megapixels go, and labels follow the images' edges.
+# twice their size, as far as 700,000 pixels go, and labels follow the images' edges.
 model = dict(
     type='DynaSeg',
     backbone=dict(type='EfficientNetLite0', out_indices=(2, 3, 4), frozen=True),
@@ -14,7 +14,7 @@ model = dict(
     test_cfg=dict(
         mode='whole',
         predict_scale=2.0,
-        predict_pixels=4000000,
+        predict_pixels=700000,
         refine=dict(radius=16, eps=0.01),
     ),
 )
