@@ -86,7 +86,12 @@ def test_interruptions_end_in_status_130(run, capsys, number):
         os.kill(os.getpid(), number)
         return []
 
-    assert run('x', segment_images=segment_images) == 130
+    # Where the tests themselves run in the background, the shell has them ignore SIGINT.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run('x', segment_images=segment_images) == 130
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert capsys.readouterr().err.startswith('interrupted: ')
 
 
