@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dynaseg.fitting.cleanup import merge_small_regions
 from dynaseg.models.losses.dynaseg_loss import DynaSegLoss, count_clusters
 from dynaseg.prediction import LabelRefinement, enlarge, enlarge_labels, limit_size, resize_maps
+from dynaseg.utils.checks import check_settings
 from dynaseg.utils.memory import keep_freed_memory, release_freed_memory
 
 
@@ -117,21 +118,28 @@ class Fitter:
         self.refinement = refinement
         self.min_region = min_region
         self.bf16 = bf16
-        checks = {
-            'loss': (self.loss.reduction == 'none', "of reduction 'none'"),
-            'iterations': (iterations >= 0, 'at least 0'),
-            'lr': (lr > 0, 'positive'),
-            'momentum': (0 <= momentum < 1, 'in [0, 1)'),
-            'fit_pixels': (fit_pixels is None or fit_pixels > 0, 'positive or None'),
-            'predict_scale': (predict_scale >= 1, 'at least 1'),
-            'predict_pixels': (predict_pixels is None or predict_pixels > 0, 'positive or None'),
-            'settled': (settled is None or 0 <= settled < 1, 'in [0, 1) or None'),
-            'check_interval': (check_interval >= 1, 'at least 1'),
-            'min_region': (0 <= min_region < 1, 'in [0, 1)'),
-        }
-        for name, (right, expected) in checks.items():
-            if not right:
-                raise ValueError(f'{name} must be {expected}, got {getattr(self, name)!r}')
+        check_settings(
+            {
+                'loss': (self.loss, self.loss.reduction == 'none', "of reduction 'none'"),
+                'iterations': (iterations, iterations >= 0, 'at least 0'),
+                'lr': (lr, lr > 0, 'positive'),
+                'momentum': (momentum, 0 <= momentum < 1, 'in [0, 1)'),
+                'fit_pixels': (
+                    fit_pixels,
+                    fit_pixels is None or fit_pixels > 0,
+                    'positive or None',
+                ),
+                'predict_scale': (predict_scale, predict_scale >= 1, 'at least 1'),
+                'predict_pixels': (
+                    predict_pixels,
+                    predict_pixels is None or predict_pixels > 0,
+                    'positive or None',
+                ),
+                'settled': (settled, settled is None or 0 <= settled < 1, 'in [0, 1) or None'),
+                'check_interval': (check_interval, check_interval >= 1, 'at least 1'),
+                'min_region': (min_region, 0 <= min_region < 1, 'in [0, 1)'),
+            }
+        )
 
     def __call__(
         self, network: nn.Module, images: Tensor, floors: int | Sequence[int] = 1

@@ -7,11 +7,12 @@ References:
 """
 
 import itertools
-from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from dynaseg.utils.checks import check_settings
 
 CHANNELS_AT_ONCE = 4  # bounds the memory to some forty float32 maps of the image's size
 
@@ -101,13 +102,6 @@ def filter_for(image: Tensor, radius: int, eps: float) -> GuidedFilter | None:
     return GuidedFilter(guide / spread, radius, eps) if spread > 0 else None
 
 
-def check_settings(**settings: tuple[Real, bool, str]) -> None:
-    """Raise a ValueError for the first setting, (value, whether it is right, expected), amiss."""
-    for name, (value, right, expected) in settings.items():
-        if not right:
-            raise ValueError(f'{name} must be {expected}, got {value!r}')
-
-
 class ProbabilityRefinement:
     """Smooths the probabilities of labels, but not across the edges of the image.
 
@@ -133,7 +127,9 @@ class ProbabilityRefinement:
     """
 
     def __init__(self, radius: int = 16, eps: float = 0.01) -> None:
-        check_settings(radius=(radius, radius >= 1, 'at least 1'), eps=(eps, eps > 0, 'positive'))
+        check_settings(
+            {'radius': (radius, radius >= 1, 'at least 1'), 'eps': (eps, eps > 0, 'positive')}
+        )
         self.radius = radius
         self.eps = eps
 
@@ -182,9 +178,11 @@ class LabelRefinement:
 
     def __init__(self, radius: int = 4, eps: float = 0.01, rounds: int = 1) -> None:
         check_settings(
-            radius=(radius, radius >= 1, 'at least 1'),
-            eps=(eps, eps > 0, 'positive'),
-            rounds=(rounds, rounds >= 1, 'at least 1'),
+            {
+                'radius': (radius, radius >= 1, 'at least 1'),
+                'eps': (eps, eps > 0, 'positive'),
+                'rounds': (rounds, rounds >= 1, 'at least 1'),
+            }
         )
         self.radius = radius
         self.eps = eps
@@ -205,21 +203,23 @@ class LabelRefinement:
         guided_filter = filter_for(image, self.radius, self.eps)
         if guided_filter is None:
             return labels
+        present = labels.unique()
         for _ in range(self.rounds):
-            refined = self._refine(labels, guided_filter)
-            if len(refined.unique()) < min_labels:
+            refined = self._refine(labels, present, guided_filter)
+            left = refined.unique()
+            if len(left) < min_labels:
                 break
-            labels = refined
+            labels, present = refined, left
         return labels
 
-    def _refine(self, labels: Tensor, guided_filter: GuidedFilter) -> Tensor:
+    def _refine(self, labels: Tensor, present: Tensor, guided_filter: GuidedFilter) -> Tensor:
         highest = refined = None
-        for present in labels.unique().split(CHANNELS_AT_ONCE):
-            indicators = (labels[..., None] == present).float().permute(0, 3, 1, 2)
+        for some in present.split(CHANNELS_AT_ONCE):
+            indicators = (labels[..., None] == some).float().permute(0, 3, 1, 2)
             value, index = guided_filter(indicators).max(dim=1)
             if highest is None:
-                highest, refined = value, present[index]
+                highest, refined = value, some[index]
             else:
-                refined = torch.where(value > highest, present[index], refined)
+                refined = torch.where(value > highest, some[index], refined)
                 highest = torch.maximum(value, highest)
         return refined

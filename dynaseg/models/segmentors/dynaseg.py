@@ -20,6 +20,7 @@ from dynaseg.prediction import (
     limit_size,
     resize_maps,
 )
+from dynaseg.utils.checks import check_settings
 from dynaseg.utils.palette import distinct_palette
 from dynaseg.utils.scratch import FromScratchMixin
 
@@ -117,14 +118,17 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 self.teacher = RunningMeanTeacher(self._network(), **train_cfg['teacher'])
         self.predict_scale = test_cfg.get('predict_scale', 1.0)
         self.predict_pixels = test_cfg.get('predict_pixels')
-        if self.predict_scale < 1:
-            raise ValueError(
-                f'test_cfg.predict_scale must be at least 1, got {self.predict_scale!r}'
-            )
-        if self.predict_pixels is not None and self.predict_pixels <= 0:
-            raise ValueError(
-                f'test_cfg.predict_pixels must be positive or None, got {self.predict_pixels!r}'
-            )
+        scale, pixels = self.predict_scale, self.predict_pixels
+        check_settings(
+            {
+                'test_cfg.predict_scale': (scale, scale >= 1, 'at least 1'),
+                'test_cfg.predict_pixels': (
+                    pixels,
+                    pixels is None or pixels > 0,
+                    'positive or None',
+                ),
+            }
+        )
         self.refinement = None
         if test_cfg.get('refine') is not None:
             with _named('test_cfg.refine'):
@@ -266,9 +270,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             return
         for key, image in items:
             img = limit_size(self.normalise(image)[None], self.predict_pixels)
-            probabilities = self.encode_decode(img, None).softmax(dim=1)
-            if self.refinement is not None:
-                probabilities = self.refinement(probabilities, img)
+            meta = {'ori_shape': image.shape, 'flip': False}
+            probabilities = self.inference(img, [meta], rescale=False)
             labels = enlarge_labels(probabilities.argmax(dim=1), image.shape[:2])[0].cpu()
             clusters, labels = labels.unique(return_inverse=True)
             yield key, FitResult(labels, [len(clusters)])
