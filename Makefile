@@ -19,13 +19,13 @@ MMCV_CFLAGS ?= -O0 -g0
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help install demo test lint figures clean
+.PHONY: help install demo test lint clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
 $(STAMPS)/venv:
-	@PYTHON='$(PYTHON)' bash tools/make_venv.sh $(VENV)
+	@PYTHON='$(PYTHON)' bash scripts/make_venv.sh $(VENV)
 	$(PIP) install --quiet --upgrade pip "$$(grep -E '^setuptools' requirements.txt)" wheel ninja psutil
 	@mkdir -p $(STAMPS) && touch $@
 
@@ -35,7 +35,7 @@ $(STAMPS)/torch: $(STAMPS)/venv
 	@touch $@
 
 $(STAMPS)/mmcv: $(STAMPS)/torch
-	@bash tools/build_mmcv.sh $(BIN)/python "$(call PIN,mmcv-full)" $(MMCV_CUDA) "$(MMCV_CFLAGS)"
+	@bash scripts/build_mmcv.sh $(BIN)/python "$(call PIN,mmcv-full)" $(MMCV_CUDA) "$(MMCV_CFLAGS)"
 	@touch $@
 
 $(STAMPS)/requirements: requirements.txt requirements-dev.txt $(STAMPS)/mmcv
@@ -51,7 +51,7 @@ $(STAMPS)/dynaseg: $(SOURCES) $(STAMPS)/requirements
 install: $(STAMPS)/dynaseg ## Install everything into .venv
 
 demo: install ## Train and test on sample data, segment two photographs
-	@PATH="$(abspath $(BIN)):$$PATH" bash tools/demo.sh
+	@PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
 
 test: install ## Run the tests
 	@PATH="$(abspath $(BIN)):$$PATH" python -m pytest $(PYTEST_ARGS)

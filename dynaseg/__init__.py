@@ -1,14 +1,23 @@
-"""Unsupervised image segmentation for MMSegmentation.
+"""Unsupervised image segmentation.
 
-``import dynaseg`` registers its models, losses, data sets and hooks in the registries of MMCV and
-MMSegmentation, and repairs what MMCV 1.x needs on today's PyTorch.
+``segment_image`` and ``segment_images`` segment pictures; ``dynaseg.core`` is the method in plain
+PyTorch. ``import dynaseg.mmseg``, as configs do, registers it in MMSegmentation's registries.
 """
 
-from dynaseg.utils import compat
+from typing import TYPE_CHECKING
 
-compat.apply()
+from dynaseg.version import __version__
 
-from dynaseg import datasets, hooks, models  # noqa: E402
-from dynaseg.version import __version__  # noqa: E402
+if TYPE_CHECKING:
+    from dynaseg.api import segment_image, segment_images
 
-__all__ = ['__version__', 'datasets', 'hooks', 'models']
+__all__ = ['__version__', 'segment_image', 'segment_images']
+
+
+def __getattr__(name: str) -> object:
+    # When they are asked for: `import dynaseg` alone loads no PyTorch.
+    if name in ('segment_image', 'segment_images'):
+        from dynaseg import api
+
+        return getattr(api, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

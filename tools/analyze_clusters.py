@@ -37,7 +37,8 @@ def main() -> int:
     args = vars(parse_args())
     warnings.filterwarnings('ignore', 'On January 1, 2023, MMCV', UserWarning)
     try:
-        from dynaseg.apis import analyze_clusters, load_config  # after parsing: they take seconds
+        from dynaseg.analysis import analyze_clusters  # after parsing: they take seconds
+        from dynaseg.mmseg.configs import load_config
 
         config = load_config(args.pop('config'))
         config.merge_from_dict(parse_options(args.pop('cfg_options') or []))

@@ -10,15 +10,15 @@ from pathlib import Path
 import mmcv
 import numpy as np
 
-from dynaseg.datasets.coco_stuff import (
+from dynaseg.mmseg.datasets.coco_stuff import (
     IMAGE_SUFFIXES,
     SPLIT_FILE,
     list_folder,
     read_split,
     require,
 )
-from dynaseg.datasets.pipelines.coco_stuff import UNKNOWN, coco_stuff27_table
-from dynaseg.datasets.pipelines.loading import read_mask
+from dynaseg.mmseg.datasets.pipelines.coco_stuff import UNKNOWN, coco_stuff27_table
+from dynaseg.mmseg.datasets.pipelines.loading import read_mask
 
 # Lines and sha256 of PiCIE's split files.
 SPLITS = {

@@ -1,4 +1,4 @@
-custom_imports = dict(imports=['dynaseg'], allow_failed_imports=False)
+custom_imports = dict(imports=['dynaseg.mmseg'], allow_failed_imports=False)
 log_config = dict(interval=10, hooks=[dict(type='TextLoggerHook', by_epoch=False)])
 dist_params = dict(backend='nccl')  # without a GPU, gloo is used instead
 log_level = 'INFO'

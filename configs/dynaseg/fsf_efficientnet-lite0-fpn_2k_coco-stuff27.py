@@ -1,8 +1,7 @@
-# An FPN, which is trained, in place of the levels as they are.
-_base_ = './fsf_efficientnet-lite0_2k_coco-stuff27.py'
-model = dict(
-    backbone=dict(out_indices=(3, 4)),
-    neck=dict(_delete_=True, type='FPN', in_channels=[112, 320], out_channels=256, num_outs=2),
-    decode_head=dict(in_channels=256),
-)
-find_unused_parameters = True  # of the FPN's coarser output, which the head does not read
+_base_ = [
+    '../_base_/models/dynaseg_efficientnet-lite0-fpn.py',
+    '../_base_/datasets/coco_stuff27.py',
+    '../_base_/schedules/schedule_2k.py',
+    '../_base_/kmeans_start.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,13 +1,11 @@
 # Training, too, sees images at twice their size, in crops: more of the pixels are right, but a
 # cluster may stay empty.
 _base_ = './fsf_efficientnet-lite0_200_camvid.py'
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='Resize', img_scale=(960, 720), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(360, 480)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
     dict(type='ImageToTensor', keys=['img']),
     dict(type='Collect', keys=['img']),
 ]

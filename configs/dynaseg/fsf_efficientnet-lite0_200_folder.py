@@ -3,10 +3,8 @@ _base_ = [
     '../_base_/models/dynaseg_efficientnet-lite0.py',
     '../_base_/datasets/image_folder.py',
     '../_base_/schedules/schedule_200.py',
+    '../_base_/kmeans_start.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(
-    decode_head=dict(num_classes=16, loss_decode=dict(weighting='fsf', mu=7.5, balance=2.0))
-)
-custom_hooks = [dict(type='KMeansStartHook')]
+model = dict(decode_head=dict(num_classes=16))
 data = dict(samples_per_gpu=8)

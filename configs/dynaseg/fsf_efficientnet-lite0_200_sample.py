@@ -3,12 +3,12 @@ _base_ = [
     '../_base_/models/dynaseg_efficientnet-lite0.py',
     '../_base_/datasets/sample.py',
     '../_base_/schedules/schedule_200.py',
+    '../_base_/kmeans_start.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
     neck=dict(target=0),
-    decode_head=dict(num_classes=7, loss_decode=dict(weighting='fsf', mu=7.5, balance=2.0)),
+    decode_head=dict(num_classes=7),
     test_cfg=dict(_delete_=True, mode='whole'),
 )
-custom_hooks = [dict(type='KMeansStartHook')]
 data = dict(samples_per_gpu=8)

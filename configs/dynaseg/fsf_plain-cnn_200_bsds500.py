@@ -6,13 +6,11 @@ _base_ = [
     '../_base_/schedules/schedule_200.py',
     '../_base_/default_runtime.py',
 ]
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='Resize', img_scale=(1000, 80)),
     dict(type='RandomCrop', crop_size=(80, 80)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
     dict(type='ImageToTensor', keys=['img']),
     dict(type='Collect', keys=['img']),
 ]

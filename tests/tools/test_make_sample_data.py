@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynaseg.datasets.pipelines.coco_stuff import UNKNOWN, coco_stuff27_table
+from dynaseg.mmseg.datasets.pipelines.coco_stuff import UNKNOWN, coco_stuff27_table
 
 
 def files(folder):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynaseg.datasets.coco_stuff import SPLIT_FILE
+from dynaseg.mmseg.datasets.coco_stuff import SPLIT_FILE
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ model = dict(
             iterations=30,
             lr=0.2,
             momentum=0.9,
-            floor='silhouette',
+            min_clusters='silhouette',
             bf16=True,
             min_region=2e-5,
         )

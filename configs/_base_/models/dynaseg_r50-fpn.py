@@ -17,7 +17,7 @@ model = dict(
         type='ResponseHead',
         in_channels=256,
         num_classes=27,
-        loss_decode=dict(type='DynaSegLoss', weighting='fsf'),
+        loss_decode=dict(type='DynaSegLoss', weighting='fsf', mu=7.5, entropy_weight=2.0),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),

@@ -3,7 +3,7 @@
 model = dict(
     type='DynaSeg',
     backbone=dict(
-        type='TimmBackbone',
+        type='TimmFeatures',
         name='vit_small_patch16_224.dino',
         out_indices=(11,),
         dynamic_img_size=True,
@@ -15,7 +15,7 @@ model = dict(
         type='ResponseHead',
         in_channels=384,
         num_classes=27,
-        loss_decode=dict(type='DynaSegLoss', weighting='fsf'),
+        loss_decode=dict(type='DynaSegLoss', weighting='fsf', mu=7.5, entropy_weight=2.0),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),

@@ -1,0 +1,13 @@
+# What data sets share that train on crops of images of many sizes.
+_base_ = './whole_images.py'
+crop_size = (320, 320)
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='Resize', img_scale=(2048, 320), ratio_range=(1.0, 1.5)),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='Pad', size=crop_size, pad_val=114),  # about ImageNet's mean
+    dict(type='ImageToTensor', keys=['img']),
+    dict(type='Collect', keys=['img']),
+]
+data = dict(train=dict(pipeline=train_pipeline))

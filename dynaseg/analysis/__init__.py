@@ -1,0 +1,3 @@
+from dynaseg.analysis.analyze import analyze_clusters
+
+__all__ = ['analyze_clusters']

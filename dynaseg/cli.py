@@ -1,0 +1,78 @@
+"""The command ``dynaseg``: see ``dynaseg segment --help``."""
+
+import argparse
+import signal
+import sys
+
+DESCRIPTION = """\
+Segments photographs without labels and writes, into the output folder:
+  index.html          all images with their clusters, to be opened in a browser
+  labels/NAME.png     the clusters of an image, numbered from 0, at its own size
+  overlays/NAME.jpg   the clusters, coloured and outlined over the image
+  results.json        a line an image: clusters, iterations, seconds, ...
+An interrupted run goes on where it was when the same command is given again."""
+EPILOG = """\
+examples:
+  dynaseg segment photo.jpg
+  dynaseg segment holiday/ 'scans/**/*.tif' --out-dir segmented
+
+exit status: 0 all images are segmented, 1 some were skipped, 2 nothing was done, 130 interrupted"""
+
+
+def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``dynaseg segment``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument(
+        'inputs',
+        nargs='+',
+        metavar='IMAGE',
+        help='file, folder (with its subfolders) or pattern: JPEG, PNG, TIFF, WebP or BMP',
+    )
+    parser.add_argument(
+        '--config',
+        help="path of a config, or its name under DynaSeg's configs/ (what suits photographs)",
+    )
+    parser.add_argument('--checkpoint', help='trained weights to start from (fresh ones)')
+    parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
+    parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        help='images side by side, in processes (as many as cores and memory allow)',
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='do everything again, also with other settings'
+    )
+
+
+def segment(args: argparse.Namespace) -> int:
+    """Segment what the arguments ask for; returns the exit status."""
+    # Being ended by the system is an interruption like Ctrl-C: what is done is recorded.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        from dynaseg.api import segment_images  # after parsing: it takes a second to import
+
+        records = segment_images(**vars(args))
+    except KeyboardInterrupt:
+        print('interrupted: the same command, without --overwrite, goes on', file=sys.stderr)
+        return 130
+    except (ImportError, OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    skipped = sum('error' in record for record in records)
+    print(f'{len(records) - skipped} of {len(records)} images segmented: {args.out_dir}/index.html')
+    return 1 if skipped else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command ``dynaseg``; returns the exit status."""
+    parser = argparse.ArgumentParser(prog='dynaseg', description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    add_segment_arguments(commands.add_parser('segment', help='segment photographs'))
+    return segment(parser.parse_args(arguments))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,311 @@
+"""Fitting networks to images without labels: the published way of using DynaSeg.
+
+References:
+    Guermazi, Ksantini, Khan: DynaSeg, Image and Vision Computing 2024, https://arxiv.org/abs/2405.05477
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dynaseg.core.labels import merge_small_regions, renumber
+from dynaseg.core.losses import DynaSegLoss, count_clusters
+from dynaseg.core.memory import reused_memory
+from dynaseg.core.networks import Weights, respond_each, use_batch_statistics
+from dynaseg.core.refinement import LabelRefinement
+from dynaseg.core.sizes import enlarge, enlarge_labels, limit_size, resize_maps
+
+
+@dataclass
+class Fit:
+    """A network that was fitted to an image.
+
+    Attributes:
+        network: the network, whose batch normalisation uses the statistics of its input.
+        weights: what was fitted, by the parameters' names, each (1, ...).
+        num_clusters: clusters of the response map (q') at the start and after each step.
+        losses: the loss at the start and after each step.
+        min_clusters: the number of clusters below which the image was not to fall.
+        stop_reason: ``'min_clusters'``, ``'converged'`` or ``'iterations'``.
+        bf16: whether it computes in bfloat16.
+    """
+
+    network: nn.Module = field(repr=False)
+    weights: Weights = field(repr=False)
+    num_clusters: list[int]
+    losses: list[float]
+    min_clusters: int
+    stop_reason: str
+    bf16: bool = False
+
+    @property
+    def iterations(self) -> int:
+        """Number of optimisation steps."""
+        return len(self.losses) - 1
+
+    def end(self, stop_reason: str, weights: Weights, row: int) -> None:
+        """Keep the weights of a row, and why the fit stopped there."""
+        self.weights = {name: value[row : row + 1].detach() for name, value in weights.items()}
+        self.stop_reason = stop_reason
+
+    @torch.no_grad()
+    def respond(self, image: Tensor) -> Tensor:
+        """Compute the response map, (1, q, h, w), of an image, (1, C, H, W), of any size."""
+        single = image.shape[2:] == (1, 1)  # which has nothing to normalise over: seen twice
+        image = image.expand(-1, -1, 1, 2) if single else image
+        response = respond_each(self.network, self.weights, image, self.bf16)
+        return response[..., :1] if single else response
+
+
+class FitResult(NamedTuple):
+    """The labels of an image, int64, (H, W), on the CPU, numbered without gaps, and their fit."""
+
+    labels: Tensor
+    fit: Fit
+
+
+class Fitter:
+    """Fits a network to each image by stochastic gradient descent on :class:`DynaSegLoss`.
+
+    Each image has its own copy of the weights, its own batch statistics, its own dynamic weight and
+    its own end, so an image's result does not depend on the others that it is fitted with. The
+    networks of a batch run together, on a GPU as one network of grouped convolutions.
+
+    An image is finished when another step would leave fewer clusters than it is to have (the state
+    before that step is kept), when its labels have converged, or after ``iterations`` steps. No
+    annotation takes part in any of the three.
+
+    Args:
+        loss: the loss, whose reduction is ``'none'``; DynaSeg's by default.
+        iterations: most steps an image.
+        lr: learning rate.
+        momentum: momentum.
+        fit_pixels: images of more pixels are fitted at a size of about that many, and the fitted
+            network then predicts at the image's own size; None fits at the image's own size, as
+            published.
+        predict_scale: the fitted network sees the image enlarged by this factor. Where regions
+            meet, convolutions give a strip labels of its own, which is so many times thinner then.
+        predict_pixels: the most pixels that the fitted network sees at once, which bounds the
+            memory; larger images are shrunk to it, and their labels enlarged. None for no bound.
+        tol: an image's labels have converged when at most this share of its pixels changed since
+            the last check; None never stops for that.
+        check_interval: steps between checks for convergence.
+        refinement: moves the borders of the labels to the edges of the image, at the size at which
+            the fitted network predicts (at most the image's own); None leaves them as predicted.
+        min_region: connected components below this share of the image's pixels are merged into
+            their neighbours in the end; 0 keeps all. ``min_clusters`` holds for what is left.
+        bf16: whether the network computes in bfloat16 (the loss and the weights stay in float32)
+            on processors that have it, about twice as fast; on others it stays in float32.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8))
+        >>> result, = Fitter(iterations=5)(network, torch.rand(1, 3, 12, 16))
+        >>> result.labels.shape, result.fit.iterations, result.fit.stop_reason
+        (torch.Size([12, 16]), 5, 'iterations')
+        >>> result.fit.respond(torch.rand(1, 3, 6, 8)).shape
+        torch.Size([1, 8, 6, 8])
+    """
+
+    def __init__(
+        self,
+        loss: DynaSegLoss | None = None,
+        iterations: int = 1000,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        fit_pixels: int | None = None,
+        predict_scale: float = 1.0,
+        predict_pixels: int | None = None,
+        tol: float | None = None,
+        check_interval: int = 10,
+        refinement: LabelRefinement | None = None,
+        min_region: float = 0.0,
+        bf16: bool = False,
+    ) -> None:
+        self.loss = DynaSegLoss(reduction='none') if loss is None else loss
+        if self.loss.reduction != 'none':
+            raise ValueError(f"loss must have reduction 'none', got {self.loss.reduction!r}")
+        if not (isinstance(iterations, int) and iterations >= 0):
+            raise ValueError(f'iterations must be an integer of at least 0, got {iterations!r}')
+        if not (isinstance(lr, Real) and lr > 0):
+            raise ValueError(f'lr must be positive, got {lr!r}')
+        if not (isinstance(momentum, Real) and 0 <= momentum < 1):
+            raise ValueError(f'momentum must lie in [0, 1), got {momentum!r}')
+        if not (fit_pixels is None or fit_pixels > 0):
+            raise ValueError(f'fit_pixels must be positive or None, got {fit_pixels!r}')
+        if not (isinstance(predict_scale, Real) and predict_scale >= 1):
+            raise ValueError(f'predict_scale must be at least 1, got {predict_scale!r}')
+        if not (predict_pixels is None or predict_pixels > 0):
+            raise ValueError(f'predict_pixels must be positive or None, got {predict_pixels!r}')
+        if not (tol is None or 0 <= tol < 1):
+            raise ValueError(f'tol must lie in [0, 1) or be None, got {tol!r}')
+        if not (isinstance(check_interval, int) and check_interval >= 1):
+            raise ValueError(
+                f'check_interval must be an integer of at least 1, got {check_interval!r}'
+            )
+        if not 0 <= min_region < 1:
+            raise ValueError(f'min_region must lie in [0, 1), got {min_region!r}')
+        self.iterations = iterations
+        self.lr = lr
+        self.momentum = momentum
+        self.fit_pixels = fit_pixels
+        self.predict_scale = predict_scale
+        self.predict_pixels = predict_pixels
+        self.tol = tol
+        self.check_interval = check_interval
+        self.refinement = refinement
+        self.min_region = min_region
+        self.bf16 = bf16
+
+    def __call__(
+        self,
+        networks: nn.Module | Sequence[nn.Module],
+        images: Tensor,
+        min_clusters: int | Sequence[int] = 1,
+    ) -> list[FitResult]:
+        """Fit a network to each image of a batch and label the images; as :meth:`fit`."""
+        with reused_memory():
+            fits = self.fit(networks, images, min_clusters)
+            return [
+                FitResult(self.label(fit, image), fit)
+                for fit, image in zip(fits, images.split(1), strict=True)
+            ]
+
+    def fit(
+        self,
+        networks: nn.Module | Sequence[nn.Module],
+        images: Tensor,
+        min_clusters: int | Sequence[int] = 1,
+    ) -> list[Fit]:
+        """Fit a network to each image of a batch, all at once.
+
+        Args:
+            networks: maps images (N, C, H, W) to response maps (N, q, h, w): the network from
+                whose weights every image starts, or one an image, which differ in their trainable
+                weights alone. They are left unchanged.
+            images: normalised images, (N, C, H, W).
+            min_clusters: the least number of clusters of each image, or of all. One that has fewer
+                from the start is to keep those.
+
+        Returns:
+            One fit an image.
+
+        Raises:
+            ValueError: if the images are not (N, C, H, W), or there are not as many networks or
+                numbers of clusters as images.
+        """
+        if images.ndim != 4 or 0 in images.shape:
+            raise ValueError(f'images must be (N, C, H, W), got {tuple(images.shape)}')
+        networks = _one_each(networks, nn.Module, len(images), 'networks')
+        min_clusters = _one_each(min_clusters, int, len(images), 'min_clusters')
+        network = use_batch_statistics(networks[0])
+        own = [dict(one.named_parameters()) for one in networks]
+        weights = {
+            name: torch.stack([one[name].detach() for one in own])
+            for name, value in network.named_parameters()
+            if value.requires_grad
+        }
+        small = limit_size(images, self.fit_pixels)
+        small = small.expand(-1, -1, 1, 2) if small.shape[2:] == (1, 1) else small
+        fits = [Fit(network, {}, [], [], least, '', self.bf16) for least in min_clusters]
+        self._optimise(network, weights, small, fits)
+        return fits
+
+    def label(self, fit: Fit, image: Tensor) -> Tensor:
+        """Label an image by the network that was fitted to it.
+
+        Args:
+            fit: the fit.
+            image: the normalised image, (1, C, H, W).
+
+        Returns:
+            Cluster of each pixel, numbered without gaps, int64, on the CPU, (H, W).
+        """
+        size = image.shape[2:]
+        min_labels = fit.min_clusters
+        seen = limit_size(image, self.predict_pixels)
+        response = fit.respond(enlarge(seen, self.predict_scale, self.predict_pixels))
+        labels = resize_maps(response, seen.shape[2:]).argmax(dim=1)
+        if len(labels.unique()) < min_labels:
+            # They are there at the size of the fit; a cluster may be too small to be seen here.
+            labels = fit.respond(limit_size(image, self.fit_pixels)).argmax(dim=1)
+            labels = enlarge_labels(labels, seen.shape[2:])
+        if self.refinement is not None:
+            labels = self.refinement(labels, seen, min_labels)
+        labels = enlarge_labels(labels, size)[0].cpu().numpy()
+        if self.min_region:
+            min_pixels = math.ceil(self.min_region * labels.size)
+            labels = merge_small_regions(labels, min_pixels, min_labels)
+        return torch.from_numpy(renumber(labels))
+
+    def _optimise(
+        self, network: nn.Module, weights: Weights, images: Tensor, fits: list[Fit]
+    ) -> None:
+        """Take the steps, and write into each fit how its image, (N, C, h, w), fared."""
+        before = weights
+        buffers = {name: torch.zeros_like(value) for name, value in weights.items()}
+        checked = None
+        for step in range(self.iterations + 1):
+            weights = {name: value.requires_grad_() for name, value in weights.items()}
+            loss, labels = self._observe(network, weights, images)
+            counts = count_clusters(labels, int(labels.max()) + 1).tolist()
+            converged = [False] * len(fits)
+            if self.tol is not None and step and step % self.check_interval == 0:
+                if checked is not None:
+                    changed = (labels != checked).flatten(1).float().mean(dim=1)
+                    converged = (changed <= self.tol).tolist()
+                checked = labels
+            for row, (fit, count, value) in enumerate(
+                zip(fits, counts, loss.tolist(), strict=True)
+            ):
+                if step == 0:  # what an image lacks from the start it cannot get back
+                    fit.min_clusters = min(fit.min_clusters, count)
+                if count < fit.min_clusters:
+                    fit.end('min_clusters', before, row)
+                    continue
+                fit.num_clusters.append(count)
+                fit.losses.append(value)
+                if converged[row]:
+                    fit.end('converged', weights, row)
+                elif step == self.iterations:
+                    fit.end('iterations', weights, row)
+            going = [row for row, fit in enumerate(fits) if not fit.stop_reason]
+            if not going:
+                return
+            gradients = torch.autograd.grad(loss.sum(), tuple(weights.values()))
+            for name, gradient in zip(weights, gradients, strict=True):
+                buffers[name] = self.momentum * buffers[name] + gradient
+            before = {name: value.detach() for name, value in weights.items()}
+            weights = {name: value - self.lr * buffers[name] for name, value in before.items()}
+            if len(going) < len(fits):
+                weights, before, buffers = (
+                    {name: value[going] for name, value in values.items()}
+                    for values in (weights, before, buffers)
+                )
+                fits, images = [fits[row] for row in going], images[going]
+                checked = None if checked is None else checked[going]
+
+    @torch.enable_grad()
+    def _observe(
+        self, network: nn.Module, weights: Weights, images: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the loss of each image, (N,), with its graph, and its labels, (N, h, w)."""
+        response = respond_each(network, weights, images, self.bf16)
+        labels = response.detach().argmax(dim=1)
+        parts = self.loss(response, labels)
+        return parts['loss_sim'] + parts['loss_con'], labels
+
+
+def _one_each(values: object, kind: type, number: int, name: str) -> list:
+    """Repeat a single value for every image, or check that there are as many as images."""
+    values = [values] * number if isinstance(values, kind) else list(values)
+    if len(values) != number:
+        raise ValueError(f'expected {number} {name}, one an image, got {len(values)}')
+    return values

@@ -1,0 +1,89 @@
+"""Label maps: numbering, connected components, cleaning up."""
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+from skimage.measure import label
+
+
+def renumber(labels: np.ndarray) -> np.ndarray:
+    """Number labels 0, 1, ... without gaps, in their order.
+
+    Args:
+        labels: integers, any shape.
+
+    Returns:
+        int64, of the same shape.
+
+    Example:
+        >>> renumber(np.array([[7, 7], [2, 9]]))
+        array([[1, 1],
+               [0, 2]])
+    """
+    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+
+
+def connected_components(labels: np.ndarray) -> np.ndarray:
+    """Number the connected regions of equal label; a pixel has four neighbours.
+
+    Args:
+        labels: integers, (H, W).
+
+    Returns:
+        Component of each pixel, 0 to K - 1, int32, (H, W).
+
+    Raises:
+        ValueError: if the labels are not a map of integers.
+
+    Example:
+        >>> connected_components(np.array([[7, 7, 0], [0, 7, 7], [0, 0, 7]]))
+        array([[0, 0, 1],
+               [2, 0, 0],
+               [2, 2, 0]], dtype=int32)
+    """
+    labels = check_label_map(labels, 'labels')
+    background = int(labels.min()) - 1  # no label: every pixel belongs to a component
+    return label(labels, background=background, connectivity=1).astype(np.int32) - 1
+
+
+def check_label_map(labels: np.ndarray, name: str) -> np.ndarray:
+    """Raise ValueError, which gives the name, unless labels are a map of integers, (H, W)."""
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or not labels.size or labels.dtype.kind not in 'iu':
+        raise ValueError(
+            f'{name} must be a non-empty map (H, W) of integers, '
+            f'got {labels.dtype} of shape {labels.shape}'
+        )
+    return labels
+
+
+def merge_small_regions(labels: np.ndarray, min_pixels: int, min_labels: int = 1) -> np.ndarray:
+    """Give the pixels of small connected components the label of the nearest larger one.
+
+    Args:
+        labels: cluster of each pixel, integers, (H, W).
+        min_pixels: components (4-connected) of fewer pixels are merged.
+        min_labels: number of labels that are to stay, if there are so many: of those with the
+            largest components, the largest component is not merged, however small.
+
+    Returns:
+        The labels, of the same type, (H, W); the input where every component is small.
+
+    Example:
+        >>> merge_small_regions(np.array([[0, 0, 0, 1], [0, 2, 0, 1]]), min_pixels=2)
+        array([[0, 0, 0, 1],
+               [0, 0, 0, 1]])
+    """
+    components = connected_components(labels)
+    sizes = np.bincount(components.ravel())
+    large = sizes >= min_pixels
+    if large.all() or not large.any():
+        return labels
+    label_of = np.empty(len(sizes), dtype=labels.dtype)
+    label_of[components] = labels
+    by_size = np.argsort(-sizes, kind='stable')
+    largest = np.sort(np.unique(label_of[by_size], return_index=True)[1])  # places in by_size
+    large[by_size[largest[:min_labels]]] = True
+    nearest = distance_transform_edt(
+        ~large[components], return_distances=False, return_indices=True
+    )
+    return labels[tuple(nearest)]

@@ -1,0 +1,39 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Subtracts a mean from each channel of an image and divides by a standard deviation.
+
+    Args:
+        mean: of each channel, in the units of the pixels; ImageNet's by default, RGB, 0 to 255.
+        std: of each channel, likewise.
+
+    Raises:
+        ValueError: if there are not as many of one as of the other, or a deviation is not positive.
+
+    Example:
+        >>> Normalization(mean=(1.0,), std=(2.0,))(torch.tensor([[[[5]]]], dtype=torch.uint8))
+        tensor([[[[2.]]]])
+    """
+
+    mean: Sequence[float] = (123.675, 116.28, 103.53)
+    std: Sequence[float] = (58.395, 57.12, 57.375)
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or min(self.std) <= 0:
+            raise ValueError(
+                'mean and std must be as many, and std positive, '
+                f'got {tuple(self.mean)} and {tuple(self.std)}'
+            )
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Normalise images, (N, C, H, W), of any type of number; returns float32."""
+        device = images.device
+        mean = torch.tensor(self.mean, dtype=torch.float64, device=device).view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=torch.float64, device=device).view(-1, 1, 1)
+        return (images.float() - mean.float()) * (1 / std).float()

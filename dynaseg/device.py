@@ -1,0 +1,29 @@
+import torch
+
+
+def find_device(device: str | torch.device | None = None) -> torch.device:
+    """Find a device to compute on.
+
+    Args:
+        device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
+
+    Returns:
+        The device.
+
+    Raises:
+        ValueError: if there is no such device.
+
+    Example:
+        >>> find_device('cpu')
+        device(type='cpu')
+    """
+    if device is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f'device {device!r} is unknown: {error}') from error
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ValueError(f'device {str(device)!r} is not there: PyTorch sees {count} GPUs')
+    return device

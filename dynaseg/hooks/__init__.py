@@ -1,3 +1,0 @@
-from dynaseg.hooks.kmeans_start import KMeansStartHook
-
-__all__ = ['KMeansStartHook']

@@ -1,0 +1,142 @@
+import struct
+import warnings
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+FORMATS = ('JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP')
+
+# What Pillow's decoders raise on damaged files, which depends on the format, on what is damaged and
+# on Pillow's version: mostly OSError, but also what indexing, unpacking or dividing by the damaged
+# values raises.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+    MemoryError,
+)
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_FULL_SCALES = (1, 255, 1023, 4095, 16383, 65535)
+
+
+class ImageReadError(ValueError):
+    """An image file that cannot be read.
+
+    Args:
+        path: the file.
+        reason: why, in words.
+    """
+
+    def __init__(self, path: str | PathLike, reason: str) -> None:
+        super().__init__(f'{path}: {reason}')
+        self.path = Path(path)
+        self.reason = reason
+
+
+def read_image(path: str | PathLike) -> np.ndarray:
+    """Read a photograph as it is meant to be seen.
+
+    JPEG, PNG, TIFF, WebP and BMP, told apart by their content. Of a file with several pictures the
+    first is read. EXIF orientation is applied; transparency is laid on white; grey, palette and
+    CMYK become RGB. Grey values beyond 8 bits (16-bit, 32-bit, floating point) are divided by the
+    smallest of 1 (floating point alone), 255, 1023, 4095, 16383 and 65535 that reaches the
+    brightest pixel, so that the 10, 12 and 14 bits of cameras and microscopes use the full range;
+    where none does, or a value is negative, the range between the extremes is stretched. NaN and
+    infinities become 0.
+
+    Args:
+        path: the file.
+
+    Returns:
+        RGB image, uint8, (H, W, 3).
+
+    Raises:
+        ImageReadError: if the file is absent, empty, damaged, truncated, of another format, or
+            has more pixels than Pillow allows (2 * Image.MAX_IMAGE_PIXELS), a bomb perhaps.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new('L', (3, 2), 128).save(f'{folder}/grey.png')
+        ...     read_image(f'{folder}/grey.png').shape
+        (2, 3, 3)
+    """
+    path = Path(path)
+    try:
+        # Opening a pipe or a device would wait for ever.
+        if path.exists() and not path.is_file():
+            raise ImageReadError(path, 'not a file')
+        if path.stat().st_size == 0:
+            raise ImageReadError(path, 'the file is empty')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # Pillow's on metadata that is damaged or unknown
+            with Image.open(path, formats=FORMATS) as image:
+                image.load()
+                return _to_rgb(_upright(image))
+    except ImageReadError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageReadError(path, 'not a JPEG, PNG, TIFF, WebP or BMP image') from error
+    except Image.DecompressionBombError as error:
+        limit = 2 * Image.MAX_IMAGE_PIXELS
+        raise ImageReadError(path, f'more than {limit / 1e6:.0f} megapixels') from error
+    except _DAMAGE as error:
+        reason = getattr(error, 'strerror', None) or f'damaged ({_describe(error)})'
+        raise ImageReadError(path, reason) from error
+
+
+def _describe(error: Exception) -> str:
+    return ' '.join(str(error).split()) or type(error).__name__
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF orientation says; a damaged EXIF block costs only the turn."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+    except _DAMAGE:
+        return image
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith(('I', 'F')):
+        grey = _to_8_bits(np.asarray(image))
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert('RGBA')
+        image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
+    return np.array(image.convert('RGB'))
+
+
+def _to_8_bits(values: np.ndarray) -> np.ndarray:
+    """Scale grey values to 0 to 255, as :func:`read_image` documents; (H, W) to uint8 (H, W)."""
+    scales = _FULL_SCALES if values.dtype.kind == 'f' else _FULL_SCALES[1:]
+    values = np.nan_to_num(values.astype(np.float64), copy=False, posinf=0, neginf=0)
+    low, high = values.min(), values.max()
+    scale = next((scale for scale in scales if high <= scale), None)
+    if low < 0 or scale is None:
+        values -= low
+        scale = max(high - low, np.finfo(float).tiny)
+    values /= scale
+    values *= 255
+    return np.round(values, out=values).astype(np.uint8)

@@ -1,0 +1,13 @@
+"""DynaSeg in MMSegmentation: ``import dynaseg.mmseg`` registers what configs name.
+
+It also repairs what MMCV 1.x needs on today's PyTorch.
+"""
+
+from dynaseg.mmseg import compat
+
+compat.apply()
+
+from dynaseg.mmseg import datasets, models  # noqa: E402
+from dynaseg.mmseg.kmeans_start import KMeansStartHook  # noqa: E402
+
+__all__ = ['KMeansStartHook', 'datasets', 'models']

@@ -1,0 +1,67 @@
+from os import PathLike
+
+import torch
+from mmcv import Config
+from mmcv.runner import load_checkpoint
+from mmseg.models import build_segmentor
+
+from dynaseg.device import find_device
+from dynaseg.mmseg.configs import load_config, name_config
+from dynaseg.mmseg.models import DynaSeg
+from dynaseg.mmseg.scratch import initialise
+
+
+def build_segmentor_from(
+    config: str | PathLike | Config,
+    checkpoint: str | PathLike | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> DynaSeg:
+    """Build a segmentor that is ready to segment images.
+
+    Args:
+        config: path, name under DynaSeg's ``configs/``, or a loaded config.
+        checkpoint: file with trained weights; fresh weights, drawn from ``seed``, where None.
+        device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
+        seed: seed of the fresh weights, at least 0.
+
+    Returns:
+        The segmentor, in evaluation mode. Where its ``test_cfg`` has ``fit``, it is fitted to each
+        image that it segments.
+
+    Raises:
+        FileNotFoundError: if the config or the checkpoint does not exist.
+        ValueError: if the model cannot be built, is not a ``DynaSeg``, the checkpoint's weights are
+            not those of the model, the device is not there, or the seed is negative.
+
+    Example:
+        >>> segmentor = build_segmentor_from('dynaseg/scf_plain-cnn_100_sample.py', device='cpu')
+        >>> segmentor.training
+        False
+    """
+    config = load_config(config)
+    device = find_device(device)
+    if seed < 0:
+        raise ValueError(f'seed must be at least 0, got {seed}')
+    name = name_config(config)
+    try:
+        segmentor = build_segmentor(config.model)
+    except Exception as error:  # constructors of any registered module
+        raise ValueError(f'{name}: the model cannot be built: {error}') from error
+    if not isinstance(segmentor, DynaSeg):
+        kind = config.model.get('type')
+        raise ValueError(f"{name}: expected a model of type 'DynaSeg', got {kind!r}")
+    try:
+        if checkpoint is None:
+            initialise(segmentor, seed)
+        else:
+            # With every weight accounted for: the default leaves what does not fit random.
+            load_checkpoint(
+                segmentor, str(checkpoint), map_location='cpu', strict=True, logger='silent'
+            )
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of any loader, and of unpickling any content
+        source = f'{name}: the weights' if checkpoint is None else checkpoint
+        raise ValueError(f'{source}: cannot be loaded as a checkpoint: {error}') from error
+    return segmentor.to(device).eval()

@@ -1,0 +1,72 @@
+from os import PathLike
+from pathlib import Path
+
+from mmcv import Config
+
+import dynaseg
+
+
+def find_config(name: str | PathLike) -> Path:
+    """Find a config: a file of one's own, or one that comes with DynaSeg.
+
+    Args:
+        name: path of a config, or a name under DynaSeg's ``configs/`` or ``configs/dynaseg/``,
+            which an installed package holds in its ``.mim`` folder and a source checkout beside
+            the package.
+
+    Returns:
+        The config's path.
+
+    Raises:
+        FileNotFoundError: if there is no such config.
+
+    Example:
+        >>> find_config('segment.py').parts[-3:]
+        ('configs', 'dynaseg', 'segment.py')
+    """
+    package = Path(dynaseg.__file__).resolve().parent
+    folders = (package / '.mim' / 'configs', package.parent / 'configs')
+    candidates = [folder / below / name for folder in folders for below in ('', 'dynaseg')]
+    for candidate in (Path(name), *candidates):
+        if candidate.is_file():
+            return candidate
+    places = ', '.join(str(folder) for folder in folders if folder.is_dir())
+    raise FileNotFoundError(f'no config {str(name)!r}: neither a file nor a name under {places}')
+
+
+def load_config(config: str | PathLike | Config) -> Config:
+    """Load a config, and check what MMCV does not.
+
+    Args:
+        config: path, name under DynaSeg's ``configs/``, or a config that is loaded already.
+
+    Returns:
+        The config.
+
+    Raises:
+        FileNotFoundError: if there is no such config.
+        ValueError: if the file is no config of a model, or was written for DynaSeg 0.1; it says
+            what to write.
+    """
+    if not isinstance(config, Config):
+        path = find_config(config)
+        try:
+            if path.suffix == '.py':
+                compile(path.read_bytes(), path, 'exec')  # MMCV's own check leaves a traceback
+            config = Config.fromfile(path)
+        except Exception as error:  # a config is code: it may raise anything
+            raise ValueError(f'{path} is not a valid config: {error}') from error
+    name = name_config(config)
+    if 'model' not in config:
+        raise ValueError(f'{name} is not a valid config: it has no `model`')
+    imports = config.get('custom_imports', {}).get('imports', [])
+    if 'dynaseg' in ([imports] if isinstance(imports, str) else imports):
+        raise ValueError(
+            f"{name}: custom_imports has 'dynaseg', which registers nothing: write 'dynaseg.mmseg'"
+        )
+    return config
+
+
+def name_config(config: Config) -> str:
+    """Name a config in an error: by its file, if it has one."""
+    return config.filename or 'the config'

@@ -1,0 +1,33 @@
+from dynaseg.mmseg.datasets.bsds import BSDS500Dataset
+from dynaseg.mmseg.datasets.camvid import CamVidDataset
+from dynaseg.mmseg.datasets.cluster_evaluation import (
+    ClusterADE20KDataset,
+    ClusterCityscapesDataset,
+    ClusterCustomDataset,
+    ClusterEvaluationMixin,
+    ClusterPascalContextDataset,
+    ClusterPascalVOCDataset,
+)
+from dynaseg.mmseg.datasets.coco_stuff import CocoStuff27Dataset
+from dynaseg.mmseg.datasets.folder import ImageFolderDataset
+from dynaseg.mmseg.datasets.pipelines import EvaluationCrop, LoadCocoStuff27Annotations, LoadImage
+from dynaseg.mmseg.datasets.region_evaluation import RegionEvaluationMixin
+from dynaseg.mmseg.datasets.voc import VOCRegionDataset
+
+__all__ = [
+    'BSDS500Dataset',
+    'CamVidDataset',
+    'ClusterADE20KDataset',
+    'ClusterCityscapesDataset',
+    'ClusterCustomDataset',
+    'ClusterEvaluationMixin',
+    'ClusterPascalContextDataset',
+    'ClusterPascalVOCDataset',
+    'CocoStuff27Dataset',
+    'EvaluationCrop',
+    'ImageFolderDataset',
+    'LoadCocoStuff27Annotations',
+    'LoadImage',
+    'RegionEvaluationMixin',
+    'VOCRegionDataset',
+]

@@ -1,0 +1,212 @@
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from logging import Logger
+from typing import NamedTuple
+
+import numpy as np
+from mmcv.utils import print_log
+from mmseg.datasets import (
+    ADE20KDataset,
+    CityscapesDataset,
+    CustomDataset,
+    PascalContextDataset,
+    PascalVOCDataset,
+)
+from mmseg.datasets.builder import DATASETS
+from prettytable import PrettyTable
+
+from dynaseg.core.metrics.clusters import (
+    ClassMetrics,
+    class_metrics,
+    contingency_table,
+    match_hungarian,
+    match_majority,
+    nan_mean,
+    sum_tables,
+)
+from dynaseg.mmseg.datasets.pipelines.evaluation_crop import EvaluationCrop
+
+
+class ClusterCounts(NamedTuple):
+    """The contingency table of one image, (K, C); see :func:`contingency_table`."""
+
+    table: np.ndarray
+
+
+class ClusterEvaluationMixin:
+    """Makes a data set of MMSegmentation evaluate clusters instead of classes.
+
+    Put it before the data set in the bases: ``class Mine(ClusterEvaluationMixin, CustomDataset)``.
+    Every image gives one contingency table; ``evaluate`` adds them up, matches clusters to classes
+    once for the whole set (Hungarian method) and reports what MMSegmentation reports, under its
+    names. Clusters may outnumber the classes; the pixels of those left over are wrong.
+
+    Attributes:
+        CLASS_GROUPS: names of groups of classes and their indices; the mean IoU and accuracy of
+            each group are reported as ``mIoU_NAME`` and ``mAcc_NAME``.
+    """
+
+    CLASS_GROUPS: Mapping[str, Sequence[int]] = {}
+    METRICS = ('mIoU', 'majority')
+
+    def pre_eval(
+        self, preds: Sequence[np.ndarray] | np.ndarray, indices: Sequence[int] | int
+    ) -> list[ClusterCounts]:
+        """Count the clusters of some images against their ground truth.
+
+        Args:
+            preds: cluster of each pixel, (H, W) an image.
+            indices: the images' indices in the data set.
+
+        Returns:
+            One contingency table an image.
+
+        Raises:
+            ValueError: if a prediction has not the size of its ground truth, or the ground truth
+                has values that are no class; it names the file.
+        """
+        if not isinstance(indices, list):
+            indices = [indices]
+        if not isinstance(preds, list):
+            preds = [preds]
+        counts = []
+        for pred, index in zip(preds, indices, strict=True):
+            try:
+                table = contingency_table(
+                    pred, self.read_classes(index), len(self.CLASSES), self.ignore_index
+                )
+            except ValueError as error:
+                seg_map = self.img_infos[index]['ann']['seg_map']
+                raise ValueError(f'{self.ann_dir}/{seg_map}: {error}') from error
+            counts.append(ClusterCounts(table))
+        return counts
+
+    def read_classes(self, index: int) -> np.ndarray:
+        """Read the class of each pixel of an image, as it is evaluated.
+
+        Args:
+            index: the image's index in the data set.
+
+        Returns:
+            Classes, or ``ignore_index``, (H, W).
+        """
+        truth = self.get_gt_seg_map_by_idx(index)
+        if self.reduce_zero_label:
+            truth = np.where(truth % 255 == 0, self.ignore_index, truth - 1)
+        return self.crop_as_evaluated(truth, 'nearest')
+
+    def crop_as_evaluated(self, picture: np.ndarray, interpolation: str) -> np.ndarray:
+        """Crop an image or a label map as the pipeline does, if it has an ``EvaluationCrop``.
+
+        Args:
+            picture: (H, W) or (H, W, C).
+            interpolation: MMCV's name of it: ``'nearest'`` for labels.
+
+        Returns:
+            The crop, or the picture itself.
+        """
+        for step in self.pipeline.transforms:
+            if isinstance(step, EvaluationCrop):
+                return step.crop(picture, interpolation)
+        return picture
+
+    def evaluate(
+        self,
+        results: Sequence[ClusterCounts] | Sequence[np.ndarray],
+        metric: str | Sequence[str] = 'mIoU',
+        logger: Logger | str | None = None,
+        gt_seg_maps: object | None = None,
+        **kwargs,
+    ) -> dict[str, float]:
+        """Match clusters to classes and report the metrics, as fractions.
+
+        Args:
+            results: what ``pre_eval`` returned for every image, or every image's label map.
+            metric: ``'mIoU'`` and, if wanted beside it, ``'majority'``, which gives each cluster
+                its most frequent class; those figures are reported as ``majority_mIoU`` and so on.
+            logger: where the tables go; the console by default.
+            gt_seg_maps: not used; stock scripts may pass it.
+            **kwargs: not used; stock scripts may pass them.
+
+        Returns:
+            ``aAcc``, ``mIoU``, ``mAcc``, ``IoU.CLASS`` and ``Acc.CLASS``, the groups of
+            ``CLASS_GROUPS``, and ``mIoU_per_image`` and ``aAcc_per_image``, the mean over the
+            images after matching each image anew. The last two follow another protocol and
+            compare only with figures of their own kind.
+
+        Raises:
+            ValueError: if a metric is unknown or there are no results.
+        """
+        metrics = [metric] if isinstance(metric, str) else list(metric)
+        unknown = set(metrics) - set(self.METRICS)
+        if unknown:
+            raise ValueError(f'metric must be among {self.METRICS}, got {sorted(unknown)}')
+        if not len(results):
+            raise ValueError(f'{type(self).__name__} has no results to evaluate')
+        if not isinstance(results[0], ClusterCounts):
+            results = self.pre_eval(list(results), list(range(len(results))))
+
+        tables = [counts.table for counts in results]
+        table = sum_tables(tables)
+        figures = self._report(class_metrics(table, match_hungarian(table)), 'Hungarian', logger)
+        per_image = [class_metrics(one, match_hungarian(one)) for one in tables if one.any()]
+        figures['mIoU_per_image'] = nan_mean([one.mean_iou for one in per_image])
+        figures['aAcc_per_image'] = nan_mean([one.accuracy for one in per_image])
+        print_log(
+            f'matched image by image (another protocol): '
+            f'mIoU_per_image {100 * figures["mIoU_per_image"]:.2f}, '
+            f'aAcc_per_image {100 * figures["aAcc_per_image"]:.2f}',
+            logger,
+        )
+        if 'majority' in metrics:
+            majority = self._report(class_metrics(table, match_majority(table)), 'majority', logger)
+            figures.update({f'majority_{name}': value for name, value in majority.items()})
+        return figures
+
+    def _report(
+        self, metrics: ClassMetrics, matching: str, logger: Logger | str | None
+    ) -> dict[str, float]:
+        """Print MMSegmentation's two tables and return the figures under its names."""
+        figures = OrderedDict(
+            aAcc=metrics.accuracy, mIoU=metrics.mean_iou, mAcc=metrics.mean_recall
+        )
+        for group, indices in self.CLASS_GROUPS.items():
+            figures[f'mIoU_{group}'] = nan_mean(metrics.iou[list(indices)])
+            figures[f'mAcc_{group}'] = nan_mean(metrics.recall[list(indices)])
+        summary = PrettyTable(list(figures))
+        summary.add_row([f'{100 * value:.2f}' for value in figures.values()])
+        by_class = PrettyTable(['Class', 'IoU', 'Acc'])
+        for name, iou, recall in zip(self.CLASSES, metrics.iou, metrics.recall, strict=True):
+            by_class.add_row([name, f'{100 * iou:.2f}', f'{100 * recall:.2f}'])
+            figures[f'IoU.{name}'] = float(iou)
+            figures[f'Acc.{name}'] = float(recall)
+        print_log(f'per class results ({matching} matching):', logger)
+        print_log('\n' + by_class.get_string(), logger)
+        print_log(f'Summary ({matching} matching):', logger)
+        print_log('\n' + summary.get_string(), logger)
+        return {name: float(value) for name, value in figures.items()}
+
+
+@DATASETS.register_module()
+class ClusterCustomDataset(ClusterEvaluationMixin, CustomDataset):
+    """``CustomDataset`` (give it ``classes``) that evaluates clusters."""
+
+
+@DATASETS.register_module()
+class ClusterCityscapesDataset(ClusterEvaluationMixin, CityscapesDataset):
+    """``CityscapesDataset`` that evaluates clusters."""
+
+
+@DATASETS.register_module()
+class ClusterADE20KDataset(ClusterEvaluationMixin, ADE20KDataset):
+    """``ADE20KDataset`` that evaluates clusters."""
+
+
+@DATASETS.register_module()
+class ClusterPascalVOCDataset(ClusterEvaluationMixin, PascalVOCDataset):
+    """``PascalVOCDataset`` that evaluates clusters."""
+
+
+@DATASETS.register_module()
+class ClusterPascalContextDataset(ClusterEvaluationMixin, PascalContextDataset):
+    """``PascalContextDataset`` that evaluates clusters."""

@@ -1,0 +1,128 @@
+import os
+from collections.abc import Sequence
+from logging import Logger
+from pathlib import Path
+
+import numpy as np
+from mmseg.datasets import CustomDataset
+from mmseg.datasets.builder import DATASETS
+
+from dynaseg.io.files import IMAGE_SUFFIXES, take_evenly, walk_images, write_label_map
+from dynaseg.io.palette import distinct_palette
+
+NUM_COLOURS = 256
+
+
+@DATASETS.register_module()
+class ImageFolderDataset(CustomDataset):
+    """The images of a folder and its subfolders, without labels: for training and for segmenting.
+
+    Tests write label maps (``--format-only --eval-options imgfile_prefix=FOLDER``), pictures
+    (``--show-dir FOLDER``) or a pickle (``--out FILE``); there is nothing to evaluate against, so
+    train with ``--no-validate`` unless ``data.val`` is another data set.
+
+    Args:
+        pipeline: the processing of an image, as in MMSegmentation.
+        img_dir: the folder. Files ending in .jpg, .jpeg, .png, .tif, .tiff, .webp or .bmp, in
+            upper or lower case, are images; hidden files and folders are passed over.
+        max_images: take only so many, evenly spaced in the order of their names; all if None.
+        **kwargs: other arguments of MMSegmentation's ``CustomDataset``, such as ``data_root`` and
+            ``test_mode``.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist or holds no image.
+        ValueError: if ``max_images`` is below 1.
+    """
+
+    # Clusters have numbers alone; names and colours are for what MMSegmentation draws.
+    CLASSES = tuple(f'cluster {index}' for index in range(NUM_COLOURS))
+    PALETTE = distinct_palette(NUM_COLOURS).tolist()
+
+    def __init__(
+        self, pipeline: list[dict], img_dir: str, max_images: int | None = None, **kwargs
+    ) -> None:
+        if max_images is not None and max_images < 1:
+            raise ValueError(f'max_images must be at least 1, got {max_images}')
+        super().__init__(pipeline, img_dir, **kwargs)
+        self.img_infos = take_evenly(self.img_infos, max_images)
+
+    def load_annotations(
+        self,
+        img_dir: str,
+        img_suffix: str,
+        ann_dir: str | None,
+        seg_map_suffix: str,
+        split: str | None,
+    ) -> list[dict]:
+        """List the images; the arguments are those of ``CustomDataset.load_annotations``."""
+        return [{'filename': name, 'ann': {}} for name in list_images(img_dir)]
+
+    def pre_eval(self, preds: object, indices: object) -> None:
+        """Raise ValueError: there are no labels to evaluate against."""
+        raise self._no_labels()
+
+    def evaluate(
+        self,
+        results: Sequence[object],
+        metric: str | Sequence[str] = 'mIoU',
+        logger: Logger | str | None = None,
+        **kwargs,
+    ) -> dict[str, float]:
+        """Raise ValueError: there are no labels to evaluate against."""
+        raise self._no_labels()
+
+    def format_results(
+        self,
+        results: Sequence[np.ndarray],
+        imgfile_prefix: str,
+        indices: Sequence[int] | None = None,
+        **kwargs,
+    ) -> list[str]:
+        """Write label maps as PNG: 8 bits, or 16 where an image has labels above 255.
+
+        Args:
+            results: label of each pixel, integers from 0, (H, W) an image.
+            imgfile_prefix: the folder they are written to: FOLDER/NAME.jpg gives
+                ``imgfile_prefix``/FOLDER/NAME.jpg.png.
+            indices: the images' indices in the data set; all of them in order if None.
+            **kwargs: not used; stock scripts may pass them.
+
+        Returns:
+            The files' paths.
+
+        Raises:
+            ValueError: if labels are negative or above 65,535.
+        """
+        indices = range(len(self)) if indices is None else indices
+        paths = []
+        for labels, index in zip(results, indices, strict=True):
+            path = Path(imgfile_prefix, f'{self.img_infos[index]["filename"]}.png')  # one each
+            write_label_map(path, np.asarray(labels))
+            paths.append(str(path))
+        return paths
+
+    def _no_labels(self) -> ValueError:
+        return ValueError(
+            f'{self.img_dir}: {type(self).__name__} has no labels to evaluate against; test with '
+            '--format-only, --show-dir or --out instead of --eval, and train with --no-validate'
+        )
+
+
+def list_images(folder: str) -> list[str]:
+    """List the image files of a folder and its subfolders.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        Their paths below the folder, sorted.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist or holds no image.
+    """
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f'no image folder {folder}')
+    names = sorted(os.path.relpath(path, folder) for path in walk_images(folder))
+    if not names:
+        raise FileNotFoundError(f'{folder} holds no images ({" ".join(IMAGE_SUFFIXES)})')
+    return names

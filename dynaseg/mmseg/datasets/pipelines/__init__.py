@@ -1,0 +1,5 @@
+from dynaseg.mmseg.datasets.pipelines.coco_stuff import LoadCocoStuff27Annotations
+from dynaseg.mmseg.datasets.pipelines.evaluation_crop import EvaluationCrop
+from dynaseg.mmseg.datasets.pipelines.loading import LoadImage
+
+__all__ = ['EvaluationCrop', 'LoadCocoStuff27Annotations', 'LoadImage']

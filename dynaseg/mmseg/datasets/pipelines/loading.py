@@ -1,0 +1,70 @@
+import os
+
+import mmcv
+import numpy as np
+from mmseg.datasets.builder import PIPELINES
+
+from dynaseg.io.reading import read_image
+
+NOT_NORMALISED = {'mean': np.zeros(3), 'std': np.ones(3), 'to_rgb': False}  # as mmseg says it
+
+
+@PIPELINES.register_module()
+class LoadImage:
+    """Loads an image as ``dynaseg segment`` does; see :func:`dynaseg.io.reading.read_image`.
+
+    It takes the place of MMSegmentation's ``LoadImageFromFile``, so that training, tests and the
+    segmentation of photographs see the same pixels of the same files.
+    """
+
+    def __call__(self, results: dict) -> dict:
+        """Load an image.
+
+        Args:
+            results: ``img_prefix``, the images' folder or None, and ``img_info['filename']``.
+
+        Returns:
+            The same results with the image, ``img``, BGR, uint8, (H, W, 3), and its shapes.
+
+        Raises:
+            ImageReadError: if the file is not an image that can be read; a ValueError.
+        """
+        name = results['img_info']['filename']
+        path = os.path.join(results.get('img_prefix') or '', name)
+        img = np.ascontiguousarray(read_image(path)[..., ::-1])
+        return results | {
+            'filename': path,
+            'ori_filename': name,
+            'img': img,
+            'img_shape': img.shape,
+            'ori_shape': img.shape,
+            'pad_shape': img.shape,
+            'scale_factor': 1.0,
+            'img_norm_cfg': NOT_NORMALISED,
+        }
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+def read_mask(path: str) -> np.ndarray:
+    """Read a mask of one 8-bit channel.
+
+    Args:
+        path: the file, a PNG as a rule.
+
+    Returns:
+        The pixels' values, uint8, (H, W).
+
+    Raises:
+        ValueError: if the file cannot be read, or is no such mask.
+    """
+    try:
+        values = mmcv.imread(path, flag='unchanged', backend='pillow')
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError) as error:  # Pillow's for damaged files
+        raise ValueError(f'{path} cannot be read as a mask: {error}') from error
+    if values.ndim != 2 or values.dtype != np.uint8:
+        raise ValueError(f'{path} is not a mask of one 8-bit channel')
+    return values

@@ -1,0 +1,152 @@
+import os
+from collections.abc import Sequence
+from logging import Logger
+
+import numpy as np
+from mmcv.utils import print_log
+from mmseg.utils import get_root_logger
+from prettytable import PrettyTable
+
+from dynaseg.core.metrics.regions import (
+    REGION_METRICS,
+    RegionStatistics,
+    region_statistics,
+    summarize_regions,
+)
+from dynaseg.io.files import name_some
+
+
+class RegionEvaluationMixin:
+    """Makes a data set of MMSegmentation evaluate regions against its annotations.
+
+    Put it before the data set in the bases and define ``read_annotations``. Each image's
+    ``img_infos`` entry names the file of its annotations, below ``ann_dir``, as
+    ``info['ann']['seg_map']``; its ``ignore_index`` is the segment whose pixels do not count, or
+    None. Images whose file is missing can be segmented but not evaluated.
+
+    Args:
+        components: whether a predicted segment is a connected component of a label, which is the
+            protocol, or the whole label.
+        **kwargs: the data set's own arguments.
+    """
+
+    METRICS = REGION_METRICS
+
+    def __init__(self, *args, components: bool = True, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.components = components
+        self._annotations_found = False
+        missing = len(self.find_missing_annotations()) if self.test_mode else 0
+        if missing:
+            get_root_logger().warning(
+                f'{missing} of {len(self)} images have no annotations in {self.ann_dir}: '
+                'they can be segmented, but not evaluated'
+            )
+
+    def read_annotations(self, path: str) -> list[np.ndarray]:
+        """Read the annotations of an image: segment of each pixel, integers, each (H, W).
+
+        Raises:
+            ValueError: if the file does not hold annotations; it names the file.
+        """
+        raise NotImplementedError
+
+    def get_annotations(self, index: int) -> list[np.ndarray]:
+        """Read the annotations of the image with this index; see :meth:`read_annotations`."""
+        return self.read_annotations(self._annotation_path(index))
+
+    def get_gt_seg_map_by_idx(self, index: int) -> np.ndarray:
+        """Read the first annotation of an image, for tools that show one; integers, (H, W)."""
+        return self.get_annotations(index)[0]
+
+    def find_missing_annotations(self) -> list[str]:
+        """List the annotation files that are not there."""
+        paths = map(self._annotation_path, range(len(self)))
+        return [path for path in paths if not os.path.isfile(path)]
+
+    def pre_eval(
+        self, preds: Sequence[np.ndarray] | np.ndarray, indices: Sequence[int] | int
+    ) -> list[RegionStatistics]:
+        """Compare the segmentations of some images with their annotations.
+
+        Args:
+            preds: label of each pixel, integers, (H, W) an image.
+            indices: the images' indices in the data set.
+
+        Returns:
+            The statistics of each image.
+
+        Raises:
+            FileNotFoundError: if annotations are missing, of whichever image of the data set; it
+                says how many and which.
+            ValueError: if annotations cannot be read or have not the size of the prediction; it
+                names the file.
+        """
+        if not self._annotations_found:  # said at once, not after hours of fitting
+            missing = self.find_missing_annotations()
+            if missing:
+                raise FileNotFoundError(
+                    f'{len(missing)} of {len(self)} images have no annotations; '
+                    f'missing: {name_some(missing)}'
+                )
+            self._annotations_found = True
+        indices = indices if isinstance(indices, list) else [indices]
+        preds = preds if isinstance(preds, list) else [preds]
+        statistics = []
+        for pred, index in zip(preds, indices, strict=True):
+            annotations = self.get_annotations(index)
+            try:
+                statistics.append(
+                    region_statistics(pred, annotations, self.ignore_index, self.components)
+                )
+            except ValueError as error:
+                raise ValueError(f'{self._annotation_path(index)}: {error}') from error
+        return statistics
+
+    def evaluate(
+        self,
+        results: Sequence[RegionStatistics] | Sequence[np.ndarray],
+        metric: str | Sequence[str] = 'mIoU',
+        logger: Logger | str | None = None,
+        gt_seg_maps: object | None = None,
+        **kwargs,
+    ) -> dict[str, float]:
+        """Report the region metrics of the data set.
+
+        Args:
+            results: what ``pre_eval`` returned for every image, or every image's label map.
+            metric: one or several of the names below; all are reported in any case.
+            logger: where the table goes; the console by default.
+            gt_seg_maps: not used; stock scripts may pass it.
+            **kwargs: not used; stock scripts may pass them.
+
+        Returns:
+            ``mIoU``, ``mIoU_fine``, ``mIoU_coarse``, ``covering`` and ``PRI`` as fractions, ``VoI``
+            in bits and ``components`` an image; see :func:`summarize_regions`. The table shows the
+            fractions in per cent.
+
+        Raises:
+            ValueError: if a metric is unknown or there are no results.
+        """
+        unknown = {metric} if isinstance(metric, str) else set(metric)
+        unknown -= set(self.METRICS)
+        if unknown:
+            raise ValueError(f'metric must be among {self.METRICS}, got {sorted(unknown)}')
+        if not len(results):
+            raise ValueError(f'{type(self).__name__} has no results to evaluate')
+        if not isinstance(results[0], RegionStatistics):
+            results = self.pre_eval(list(results), list(range(len(results))))
+        figures = summarize_regions(results)
+        table = PrettyTable(list(figures))
+        table.add_row(
+            [
+                f'{value if name in ("VoI", "components") else 100 * value:.2f}'
+                for name, value in figures.items()
+            ]
+        )
+        print_log(f'Regions of {len(results)} images:', logger)
+        print_log('\n' + table.get_string(), logger)
+        return figures
+
+    def _annotation_path(self, index: int) -> str:
+        return os.path.join(self.ann_dir, self.img_infos[index]['ann']['seg_map'])

@@ -1,0 +1,81 @@
+import numpy as np
+import torch
+import torch.distributed as dist
+from mmcv.parallel import DataContainer
+from mmcv.runner import HOOKS, Hook, IterBasedRunner, get_dist_info
+from mmcv.utils import print_log
+from sklearn.cluster import KMeans
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from dynaseg.io.files import take_evenly
+
+
+@HOOKS.register_module()
+class KMeansStartHook(Hook):
+    """Starts the clusters of a training at those of K-means over the whole training set.
+
+    Before the first iteration it collects features of training images, as the pipeline gives them,
+    runs K-means, as PiCIE does (Cho et al., CVPR 2021), and sets the head's weights such that the
+    argmax of the response map is the nearest centroid. Its response is then
+    s (2 c_k f - |c_k|^2) for a feature f and the centroid c_k.
+
+    Args:
+        num_images: images whose features are collected.
+        pixels_per_image: pixels that are drawn from each.
+        scale: standard deviation of the responses, averaged over the clusters, which says how sure
+            of itself the start is.
+        seed: seed of the pixels that are drawn and of K-means; by default that of the training.
+    """
+
+    def __init__(
+        self,
+        num_images: int = 300,
+        pixels_per_image: int = 100,
+        scale: float = 1.0,
+        seed: int | None = None,
+    ) -> None:
+        self.num_images = num_images
+        self.pixels_per_image = pixels_per_image
+        self.scale = scale
+        self.seed = seed
+
+    def before_train_iter(self, runner: IterBasedRunner) -> None:
+        """Set the head's weights before the first iteration."""
+        if runner.iter > 0:
+            return
+        model = runner.model.module
+        head = model.decode_head
+        seed = self.seed
+        if seed is None:
+            seed = (runner.meta or {}).get('seed') or 0
+        features = self._collect(model, runner.data_loader._dataloader.dataset, seed)
+        # On mini-batches, K-means gives other clusters for other seeds; on all pixels it does not.
+        kmeans = KMeans(head.num_classes, n_init=10, max_iter=100, random_state=seed)
+        kmeans.fit(features.numpy())
+        head.start_from_centroids(torch.from_numpy(kmeans.cluster_centers_), features, self.scale)
+        if get_dist_info()[1] > 1:  # each process has seen other augmentations
+            for value in head.state_dict().values():
+                dist.broadcast(value, src=0)
+        print_log(
+            f'clusters start at {head.num_classes} centroids of K-means over '
+            f'{len(features)} pixels',
+            runner.logger,
+        )
+
+    @torch.no_grad()
+    def _collect(self, model: nn.Module, dataset: Dataset, seed: int) -> Tensor:
+        """Compute the features that the head sees, at some pixels of some images, (N, C)."""
+        device = next(model.parameters()).device
+        training = model.training
+        model.eval()
+        rng = np.random.default_rng(seed)
+        drawn = []
+        for index in take_evenly(range(len(dataset)), self.num_images):
+            img = dataset[index]['img']
+            img = (img.data if isinstance(img, DataContainer) else img)[None].to(device)
+            features = model.features(img)[0].flatten(1).T.cpu()
+            size = min(self.pixels_per_image, len(features))
+            drawn.append(features[rng.choice(len(features), size, replace=False)])
+        model.train(training)
+        return torch.cat(drawn)

@@ -1,0 +1,22 @@
+from mmseg.models.builder import LOSSES
+
+from dynaseg.core.losses import DynaSegLoss
+from dynaseg.mmseg.models.efficientnet_lite import EfficientNetLite0
+from dynaseg.mmseg.models.normalized_levels import NormalizedLevels
+from dynaseg.mmseg.models.plain_cnn import PlainCNN
+from dynaseg.mmseg.models.response_head import ResponseHead
+from dynaseg.mmseg.models.segmentor import DynaSeg
+from dynaseg.mmseg.models.timm_features import TimmFeatures
+
+# The loss itself knows nothing of registries, so that it can be used alone.
+LOSSES.register_module(module=DynaSegLoss)
+
+__all__ = [
+    'DynaSeg',
+    'DynaSegLoss',
+    'EfficientNetLite0',
+    'NormalizedLevels',
+    'PlainCNN',
+    'ResponseHead',
+    'TimmFeatures',
+]

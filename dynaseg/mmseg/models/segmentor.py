@@ -1,0 +1,286 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import mmcv
+import numpy as np
+from mmseg.models.builder import SEGMENTORS
+from mmseg.models.segmentors import EncoderDecoder
+from torch import Tensor, nn
+
+from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement, ProbabilityRefinement
+from dynaseg.core.sizes import enlarge, limit_size, resize_maps
+from dynaseg.io.palette import distinct_palette
+from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
+from dynaseg.mmseg.models.old_keys import refuse_old_keys
+from dynaseg.mmseg.scratch import FromScratchMixin
+from dynaseg.predictor import FittedPredictor
+
+TEST_KEYS = {'mode', 'predict_scale', 'predict_pixels', 'refine', 'fit'}
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Put the key of the config before what its arguments raise."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f'{key}: {error}') from error
+
+
+class _Responses(nn.Module):
+    """A segmentor as a plain network from normalised images to response maps."""
+
+    def __init__(self, segmentor: 'DynaSeg') -> None:
+        super().__init__()
+        self.segmentor = segmentor
+
+    def forward(self, img: Tensor) -> Tensor:
+        return self.segmentor.response(img)
+
+
+@SEGMENTORS.register_module()
+class DynaSeg(FromScratchMixin, EncoderDecoder):
+    """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
+
+    A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the
+    head's loss takes its labels from the response map. Testing gives every pixel the cluster of its
+    strongest response, either as trained or after fitting the network to the very image.
+
+    Images come as pixels, and the segmentor normalises them, in training and in tests alike: a
+    pipeline needs no ``Normalize``.
+
+    Args:
+        backbone: config of any backbone of MMSegmentation.
+        decode_head: config of the head.
+        neck: config of the neck.
+        img_norm_cfg: ``mean``, ``std`` and ``to_rgb`` as of MMSegmentation's ``Normalize``;
+            ImageNet's by default.
+        train_cfg: has no entries.
+        test_cfg: ``mode='whole'``, as in MMSegmentation. As trained, the network sees images
+            enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
+            which also bounds larger images; with ``refine``, a dict of arguments of
+            :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges. With
+            ``fit``, a dict, every test image is fitted from the segmentor's weights with the head's
+            loss, and these three do not apply; it holds arguments of
+            :class:`dynaseg.core.Fitter`, ``refine``, a dict of arguments of
+            :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the least number of
+            clusters: a number, or ``'silhouette'`` for that of the image's colours.
+        init_cfg: initialisation, as for every module of MMCV.
+        pretrained: as in MMSegmentation.
+
+    Raises:
+        ValueError: if the tests are not in whole mode (the windows of one image would share no
+            cluster), or an entry of a config is unknown, out of its range, or has another name now.
+        TypeError: if ``fit`` or ``refine`` has an entry that is unknown.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        neck: dict | None = None,
+        img_norm_cfg: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+        pretrained: str | None = None,
+    ) -> None:
+        test_cfg = mmcv.ConfigDict({'mode': 'whole', **(test_cfg or {})})
+        parts = {'backbone': backbone, 'neck': neck, 'decode_head': decode_head}
+        refuse_old_keys(parts | {'train_cfg': train_cfg, 'test_cfg': test_cfg})
+        for name, given, known in (('train', train_cfg or {}, ()), ('test', test_cfg, TEST_KEYS)):
+            if unknown := sorted(set(given) - set(known)):
+                raise ValueError(
+                    f'{name}_cfg has no {", ".join(unknown)}: expected {sorted(known) or "nothing"}'
+                )
+        super().__init__(
+            backbone=backbone,
+            decode_head=decode_head,
+            neck=neck,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            init_cfg=init_cfg,
+            pretrained=pretrained,
+        )
+        with _named('img_norm_cfg'):
+            self.normalise = PixelNormalization(**(img_norm_cfg or {}))
+        if test_cfg.mode != 'whole':
+            raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
+        self.predict_scale = test_cfg.get('predict_scale', 1.0)
+        if not self.predict_scale >= 1:
+            raise ValueError(
+                f'test_cfg.predict_scale must be at least 1, got {self.predict_scale!r}'
+            )
+        self.predict_pixels = test_cfg.get('predict_pixels')
+        if not (self.predict_pixels is None or self.predict_pixels > 0):
+            raise ValueError(
+                f'test_cfg.predict_pixels must be positive or None, got {self.predict_pixels!r}'
+            )
+        self.refinement = None
+        if test_cfg.get('refine') is not None:
+            with _named('test_cfg.refine'):
+                self.refinement = ProbabilityRefinement(**test_cfg['refine'])
+        self.fitted_predictor = None
+        if test_cfg.get('fit') is not None:
+            with _named('test_cfg.fit'):
+                self.fitted_predictor = self._make_fitted_predictor(dict(test_cfg['fit']))
+
+    def _make_fitted_predictor(self, fit: dict) -> FittedPredictor:
+        loss = self.decode_head.loss_decode
+        if not isinstance(loss, DynaSegLoss):
+            raise ValueError(
+                f"needs decode_head.loss_decode of type 'DynaSegLoss', got {type(loss).__name__!r}"
+            )
+        refinement, min_clusters = fit.pop('refine', None), fit.pop('min_clusters', 1)
+        if refinement is not None:
+            with _named('refine'):
+                refinement = LabelRefinement(**refinement)
+        fitter = Fitter(loss.without_reduction(), refinement=refinement, **fit)
+        return FittedPredictor(_Responses(self), fitter, min_clusters, self.normalise.from_rgb)
+
+    def response(self, img: Tensor) -> Tensor:
+        """Compute the normalised response map.
+
+        Args:
+            img: normalised images, (N, 3, H, W).
+
+        Returns:
+            The response map at the features' resolution, (N, q, h, w).
+        """
+        return self.decode_head(self.extract_feat(img))
+
+    def features(self, img: Tensor) -> Tensor:
+        """Compute the features from which the head computes its responses.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (N, 3, H, W).
+
+        Returns:
+            The features, (N, C, h, w).
+        """
+        return self.decode_head.gather(self.extract_feat(self.normalise(img)))
+
+    def forward_train(
+        self, img: Tensor, img_metas: list[dict], gt_semantic_seg: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Compute the loss of a batch of unlabelled images.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (N, 3, H, W).
+            img_metas: one dict an image.
+            gt_semantic_seg: ignored, so that stock training pipelines work as well.
+
+        Returns:
+            The parts of the loss, by the names under which they are logged.
+        """
+        refuse_normalised(img_metas)
+        return self.decode_head.losses(self.response(self.normalise(img)))
+
+    def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
+        """Compute the response map at the images' size.
+
+        Args:
+            img: normalised images, (N, 3, H, W).
+            img_metas: not used.
+
+        Returns:
+            The response map, (N, q, H, W).
+        """
+        seen = limit_size(img, self.predict_pixels)
+        seen = enlarge(seen, self.predict_scale, self.predict_pixels)
+        return resize_maps(self.response(seen), img.shape[2:], self.align_corners)
+
+    def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
+        """Compute the probabilities of the clusters, refined where ``test_cfg`` says so.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (N, 3, H, W).
+            img_meta: one dict an image, as the test pipeline gives it.
+            rescale: whether they are wanted at the images' original size.
+
+        Returns:
+            The probabilities, (N, q, H, W), of the images as they were before any flip.
+        """
+        refuse_normalised(img_meta)
+        img = self.normalise(img)
+        probabilities = super().inference(img, img_meta, rescale)
+        if self.refinement is None:
+            return probabilities
+        if rescale:  # which leaves the padding out
+            height, width = img_meta[0]['img_shape'][:2]
+            img = img[:, :, :height, :width]
+        if img_meta[0]['flip']:
+            img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
+        return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
+
+    def forward_test(
+        self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs
+    ) -> list[np.ndarray]:
+        """Label the test images of a batch, which may differ in size where they are fitted.
+
+        Args:
+            imgs: pixels, BGR, 0 to 255, (N, 3, H, W), for each augmentation.
+            img_metas: one dict an image, for each augmentation.
+            **kwargs: ``rescale``, as for :meth:`simple_test`.
+
+        Returns:
+            Cluster of each pixel, (H, W) an image.
+        """
+        if self.fitted_predictor is not None and len(imgs) == 1:
+            return self.simple_test(imgs[0], img_metas[0], **kwargs)
+        return super().forward_test(imgs, img_metas, **kwargs)
+
+    def simple_test(
+        self, img: Tensor, img_meta: list[dict], rescale: bool = True
+    ) -> list[np.ndarray]:
+        """Label a batch of test images.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (N, 3, H, W).
+            img_meta: one dict an image, as the test pipeline gives it.
+            rescale: whether the labels are wanted at the images' original size.
+
+        Returns:
+            Cluster of each pixel, (H, W) an image.
+        """
+        if self.fitted_predictor is None:
+            return super().simple_test(img, img_meta, rescale)
+        refuse_normalised(img_meta)
+        images = [
+            to_image(one[:, : meta['img_shape'][0], : meta['img_shape'][1]])  # without padding
+            for one, meta in zip(img, img_meta, strict=True)
+        ]
+        results = []
+        for segmentation, meta in zip(self.fitted_predictor(images), img_meta, strict=True):
+            # OpenCV resizes no 64-bit integers; a response map has no 32768 channels.
+            labels = segmentation.labels.astype(np.int16)
+            if rescale:
+                height, width = meta['ori_shape'][:2]
+                labels = mmcv.imresize(labels, (width, height), interpolation='nearest')
+            results.append(labels.astype(np.int64))
+        return results
+
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
+        """Refuse where images are fitted: each augmentation would have clusters of its own."""
+        if self.fitted_predictor is not None:
+            raise NotImplementedError('test_cfg.fit and test-time augmentation exclude each other')
+        return super().aug_test(imgs, img_metas, rescale)
+
+    def show_result(
+        self,
+        img: str | np.ndarray,
+        result: list[np.ndarray],
+        palette: np.ndarray | None = None,
+        **kwargs,
+    ) -> np.ndarray | None:
+        """Draw clusters over an image, as ``EncoderDecoder.show_result`` draws classes.
+
+        The clusters are not the data set's classes and may outnumber them, so they have colours of
+        their own and ``palette`` is not used.
+        """
+        classes = self.CLASSES
+        try:
+            self.CLASSES = [str(cluster) for cluster in range(self.num_classes)]
+            return super().show_result(img, result, distinct_palette(self.num_classes), **kwargs)
+        finally:
+            self.CLASSES = classes

@@ -1,3 +1,0 @@
-from dynaseg.models.segmentors.dynaseg import DynaSeg
-
-__all__ = ['DynaSeg']

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from torch.nn.functional import avg_pool2d, interpolate, one_hot
+
+from dynaseg.core.refinement import GuidedFilter, LabelRefinement, ProbabilityRefinement
+
+
+def filter_literally(guide, values, radius, eps):
+    """He et al., TPAMI 2013, equations 14 to 16, window by window: a ridge regression in each."""
+    height, width = values.shape
+    sums, counts = np.zeros(values.shape), np.zeros(values.shape)
+    for y in range(height):
+        for x in range(width):
+            window = (
+                slice(max(0, y - radius), y + radius + 1),
+                slice(max(0, x - radius), x + radius + 1),
+            )
+            colours, targets = guide[window].reshape(-1, 3), values[window].ravel()
+            ridge = Ridge(alpha=eps * len(targets)).fit(colours, targets)
+            sums[window] += ridge.predict(colours).reshape(values[window].shape)
+            counts[window] += 1
+    return sums / counts
+
+
+def make_scene(seed=0, size=(24, 36), noise=0.05):
+    """An image of four patches, (1, 3, H, W), and which patch a pixel is in, (1, H, W)."""
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.arange(4).reshape(2, 2)
+    truth = truth.repeat_interleave(size[0] // 2, 0).repeat_interleave(size[1] // 2, 1)
+    colours = torch.rand(4, 3, generator=generator)
+    image = colours[truth] + noise * torch.randn(*size, 3, generator=generator)
+    return image.permute(2, 0, 1)[None], truth[None]
+
+
+def add_specks(labels, share, num_labels, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    wrong = torch.rand(labels.shape, generator=generator) < share
+    return torch.where(wrong, torch.randint(num_labels, labels.shape, generator=generator), labels)
+
+
+@pytest.mark.parametrize(('radius', 'eps'), [(1, 0.1), (2, 0.01), (20, 0.01)])
+def test_filter_is_the_mean_of_ridge_regressions(radius, eps):
+    generator = torch.Generator().manual_seed(0)
+    guide = torch.rand(1, 3, 7, 10, generator=generator)
+    maps = torch.rand(1, 2, 7, 10, generator=generator)
+    filtered = GuidedFilter(guide, radius, eps)(maps)
+    for values, result in zip(maps[0], filtered[0], strict=True):
+        expected = filter_literally(guide[0].permute(1, 2, 0).numpy(), values.numpy(), radius, eps)
+        np.testing.assert_allclose(result.numpy(), expected, atol=2e-5)
+
+
+def test_refined_label_has_the_highest_filtered_indicator():
+    image, truth = make_scene()
+    labels = add_specks(truth, 0.7, num_labels=11)  # more than are filtered at once
+    guide = image - image.mean(dim=(2, 3), keepdim=True)
+    guide = guide / guide.square().mean().sqrt()
+    indicators = one_hot(labels, 11).permute(0, 3, 1, 2).float()
+    expected = GuidedFilter(guide, 3, 0.02)(indicators).argmax(dim=1)
+    refined = LabelRefinement(radius=3, eps=0.02)(labels, image)
+    assert torch.equal(refined, expected)
+    twice = LabelRefinement(radius=3, eps=0.02)(refined, image)
+    assert not torch.equal(twice, refined)
+    assert torch.equal(LabelRefinement(radius=3, eps=0.02, rounds=2)(labels, image), twice)
+
+
+def test_borders_move_to_the_edges_and_specks_go():
+    image, truth = make_scene()
+    labels = add_specks(truth.roll((1, 2), (1, 2)), 0.1, num_labels=4)
+    refined = LabelRefinement(radius=4, eps=0.01, rounds=3)(labels, image)
+    assert (labels != truth).float().mean() > 0.2
+    assert (refined != truth).float().mean() < 0.02
+
+
+def test_names_of_labels_and_scale_of_values_do_not_matter():
+    image, truth = make_scene()
+    labels = add_specks(truth, 0.2, num_labels=4)
+    refinement = LabelRefinement(radius=2)
+    refined = refinement(labels, image)
+    names = torch.tensor([40, 7, 0, 13])
+    assert torch.equal(refinement(names[labels], image), names[refined])
+    assert torch.equal(refinement(labels, 50 * image - 8), refined)
+
+
+def test_labels_that_are_to_stay_stay():
+    image, truth = make_scene()
+    labels = truth.clone()
+    labels[0, 3, 3] = 9
+    refinement = LabelRefinement(rounds=3)
+    assert 9 not in refinement(labels, image).unique()
+    assert torch.equal(refinement(labels, image, min_labels=5), labels)
+
+
+def test_image_without_an_edge_and_image_of_one_pixel_are_left_alone():
+    labels = torch.arange(12).reshape(1, 3, 4)
+    assert torch.equal(LabelRefinement()(labels, torch.ones(1, 3, 3, 4)), labels)
+    assert LabelRefinement()(torch.tensor([[[5]]]), torch.rand(1, 3, 1, 1)).tolist() == [[[5]]]
+
+
+def test_refined_probabilities_are_filtered_image_by_image():
+    images = torch.cat([make_scene(seed)[0] for seed in range(2)])
+    responses = torch.randn(2, 11, 24, 36, generator=torch.Generator().manual_seed(0))
+    probabilities = responses.softmax(dim=1)  # more labels than are filtered at once
+    refined = ProbabilityRefinement(radius=3, eps=0.02)(probabilities, 50 * images - 8)
+    for image, before, after in zip(images, probabilities, refined, strict=True):
+        guide = image - image.mean(dim=(1, 2), keepdim=True)
+        guide = guide / guide.square().mean().sqrt()
+        expected = GuidedFilter(guide[None], 3, 0.02)(before[None])[0]
+        torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(refined.sum(dim=1), torch.ones(2, 24, 36))
+
+
+def test_outlines_of_coarse_probabilities_become_those_of_the_image():
+    image, truth = make_scene()
+    indicators = one_hot(truth, 4).permute(0, 3, 1, 2).float()
+    coarse = avg_pool2d(indicators.roll((2, 3), (2, 3)), 6)
+    coarse = interpolate(coarse, truth.shape[1:], mode='bilinear')
+    refined = ProbabilityRefinement(radius=4)(coarse, image)
+    assert (coarse.argmax(dim=1) != truth).float().mean() > 0.1
+    assert (refined.argmax(dim=1) != truth).float().mean() < 0.05
+
+
+def test_probabilities_of_an_image_without_an_edge_are_left_alone():
+    probabilities = torch.rand(1, 2, 3, 4)
+    assert torch.equal(
+        ProbabilityRefinement()(probabilities, torch.ones(1, 3, 3, 4)), probabilities
+    )
+
+
+@pytest.mark.parametrize(('name', 'value'), [('radius', 0), ('eps', -1.0)])
+def test_setting_of_probabilities_out_of_range_is_an_error_that_names_it(name, value):
+    with pytest.raises(ValueError, match=f'{name} must be .* got {value}'):
+        ProbabilityRefinement(**{name: value})
+
+
+@pytest.mark.parametrize(('name', 'value'), [('radius', 0), ('eps', 0.0), ('rounds', 0)])
+def test_setting_out_of_range_is_an_error_that_names_it(name, value):
+    with pytest.raises(ValueError, match=f'{name} must be .* got {value}'):
+        LabelRefinement(**{name: value})

@@ -1,0 +1,253 @@
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dynaseg.io.reading import ImageReadError, read_image
+
+ORIENTATION = 0x0112
+
+
+@pytest.fixture
+def picture():
+    """A smooth picture, so that lossy formats keep its colours."""
+    y, x = np.mgrid[:24, :40]
+    return np.stack([6 * x, 10 * y, 120 + 0 * x], axis=-1).astype(np.uint8)
+
+
+def encode(image, file_format, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def save(tmp_path, image, name='image.png', **options):
+    path = tmp_path / name
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('name', 'tolerance'),
+    [
+        ('a.jpg', 12),
+        ('a.jpeg', 12),
+        ('a.png', 0),
+        ('a.tif', 0),
+        ('a.tiff', 0),
+        ('a.webp', 25),
+        ('a.bmp', 0),
+    ],
+)
+def test_reads_every_format(tmp_path, picture, name, tolerance):
+    image = read_image(save(tmp_path, Image.fromarray(picture), name))
+    assert image.dtype == np.uint8
+    assert image.shape == (24, 40, 3)
+    assert np.abs(image.astype(int) - picture).max() <= tolerance
+
+
+def test_format_is_told_by_content_not_by_name(tmp_path, picture):
+    path = tmp_path / 'really-a-png.jpg'
+    path.write_bytes(encode(Image.fromarray(picture), 'PNG'))
+    assert (read_image(str(path)) == picture).all()
+
+
+@pytest.mark.parametrize(
+    ('name', 'options'),
+    [
+        ('a.jpg', {}),
+        ('a.png', {}),
+        ('a.tif', {}),
+        ('a.tif', {'compression': 'tiff_lzw'}),
+        ('a.webp', {}),
+    ],
+)
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, name, options, orientation):
+    # As seen: red top left, green top right, blue bottom left, white bottom right; wider than high.
+    corners = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
+    seen = corners.repeat(16, axis=0).repeat(32, axis=1)
+    # By the standard's table of where row 0 and column 0 of what is stored are seen.
+    stored = {
+        1: seen,
+        2: seen[:, ::-1],
+        3: seen[::-1, ::-1],
+        4: seen[::-1],
+        5: seen.transpose(1, 0, 2),
+        6: np.rot90(seen, 1),
+        7: np.rot90(seen.transpose(1, 0, 2), 2),
+        8: np.rot90(seen, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    image = read_image(
+        save(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), name, exif=exif, **options)
+    )
+    assert image.shape == seen.shape
+    middles = image[8::16, 16::32].astype(int)
+    assert np.abs(middles - corners).max() < 30
+
+
+def test_orientation_out_of_range_is_ignored(tmp_path, picture):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 77
+    assert (read_image(save(tmp_path, Image.fromarray(picture), exif=exif)) == picture).all()
+
+
+def test_damaged_exif_costs_only_the_turn(tmp_path, picture):
+    path = save(tmp_path, Image.fromarray(picture), exif=b'Exif\x00\x00MM\x00*\xff\xff\xff\xff')
+    assert (read_image(path) == picture).all()
+
+
+def test_grey_and_two_valued_become_rgb(tmp_path):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert (read_image(save(tmp_path, Image.fromarray(grey))) == grey[..., None]).all()
+    two = Image.fromarray(grey > 100)
+    assert two.mode == '1'
+    assert (read_image(save(tmp_path, two)) == np.where(grey > 100, 255, 0)[..., None]).all()
+
+
+def test_palette_becomes_rgb(tmp_path):
+    image = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), 'P')
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    expected = [[[10, 20, 30], [40, 50, 60]], [[40, 50, 60], [10, 20, 30]]]
+    assert read_image(save(tmp_path, image)).tolist() == expected
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    pixels = np.array([[[200, 100, 0, 255], [200, 100, 0, 0], [0, 0, 0, 51]]], np.uint8)
+    image = read_image(save(tmp_path, Image.fromarray(pixels)))
+    assert image.tolist() == [[[200, 100, 0], [255, 255, 255], [204, 204, 204]]]
+
+
+def test_transparency_of_grey_palette_and_single_colours(tmp_path):
+    grey = Image.fromarray(np.array([[[7, 255], [7, 0]]], np.uint8))
+    assert grey.mode == 'LA'
+    assert read_image(save(tmp_path, grey)).tolist() == [[[7] * 3, [255] * 3]]
+    palette = Image.fromarray(np.array([[0, 1]], np.uint8), 'P')
+    palette.putpalette([10, 20, 30, 40, 50, 60])
+    path = save(tmp_path, palette, transparency=1)
+    assert read_image(path).tolist() == [[[10, 20, 30], [255] * 3]]
+    colour = Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8))
+    path = save(tmp_path, colour, transparency=(4, 5, 6))
+    assert read_image(path).tolist() == [[[1, 2, 3], [255] * 3]]
+
+
+def test_cmyk_becomes_rgb(tmp_path):
+    inks = Image.new('CMYK', (8, 8), (255, 0, 0, 0))
+    assert read_image(save(tmp_path, inks, 'a.tif'))[4, 4].tolist() == [0, 255, 255]
+    assert (
+        np.abs(read_image(save(tmp_path, inks, 'a.jpg'))[4, 4] - np.array([0, 255, 255])).max() < 5
+    )
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.tif'])
+@pytest.mark.parametrize(
+    ('brightest', 'scale'),
+    [(200, 255), (900, 1023), (4000, 4095), (16000, 16383), (40000, 65535)],
+)
+def test_16_bits_are_scaled_by_the_depth_in_use(tmp_path, name, brightest, scale):
+    values = np.linspace(0, brightest, 20).round().astype(np.uint16).reshape(4, 5)
+    image = read_image(save(tmp_path, Image.fromarray(values), name))
+    assert (image == np.round(values * 255.0 / scale)[..., None]).all()
+
+
+def test_floating_point(tmp_path):
+    def read(values):
+        return read_image(save(tmp_path, Image.fromarray(np.float32(values)), 'a.tif'))[..., 0]
+
+    assert read([[0, 0.5, 1]]).tolist() == [[0, 128, 255]]
+    assert read([[0, 100, 200]]).tolist() == [[0, 100, 200]]
+    assert read([[-1, 0, 1]]).tolist() == [[0, 128, 255]]
+    assert read([[0, 5e5, 1e6]]).tolist() == [[0, 128, 255]]
+    assert read([[np.nan, np.inf, 1]]).tolist() == [[0, 0, 255]]
+    assert read([[np.nan, np.nan]]).tolist() == [[0, 0]]
+    assert read([[-3, -3]]).tolist() == [[0, 0]]
+
+
+def test_32_bit_integers(tmp_path):
+    values = np.array([[-(2**31), 0, 2**31 - 1]], np.int32)
+    path = save(tmp_path, Image.fromarray(values), 'a.tif')
+    assert read_image(path)[..., 0].tolist() == [[0, 128, 255]]
+
+
+def test_first_of_several_pictures_is_read(tmp_path, picture):
+    first, second = Image.fromarray(picture), Image.new('RGB', (40, 24), 'red')
+    path = save(tmp_path, first, 'a.tif', save_all=True, append_images=[second])
+    assert (read_image(path) == picture).all()
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 50), (50, 1)])
+def test_tiny_images(tmp_path, size):
+    image = read_image(save(tmp_path, Image.new('RGB', size, 'blue')))
+    assert image.shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (b'', 'empty'),
+        (b'just some words', 'not a JPEG, PNG, TIFF, WebP or BMP image'),
+        (b'GIF89a' + bytes(50), 'not a JPEG, PNG, TIFF, WebP or BMP image'),
+        (encode(Image.new('RGB', (40, 24)), 'PNG')[:60], 'damaged'),
+    ],
+)
+def test_error_names_file_and_reason(tmp_path, content, reason):
+    path = tmp_path / 'photo.jpg'
+    path.write_bytes(content)
+    with pytest.raises(ImageReadError, match=reason) as info:
+        read_image(path)
+    assert str(info.value) == f'{path}: {info.value.reason}'
+    assert info.value.path == path
+    assert '\n' not in str(info.value)
+
+
+def test_absent_files_folders_and_pipes_are_errors(tmp_path):
+    with pytest.raises(ImageReadError, match='No such file'):
+        read_image(tmp_path / 'absent.png')
+    with pytest.raises(ImageReadError, match='not a file'):
+        read_image(tmp_path)
+    os.mkfifo(tmp_path / 'pipe.png')
+    with pytest.raises(ImageReadError, match='not a file'):
+        read_image(tmp_path / 'pipe.png')
+    os.symlink(tmp_path / 'absent', tmp_path / 'link.png')
+    with pytest.raises(ImageReadError, match='No such file'):
+        read_image(tmp_path / 'link.png')
+
+
+def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
+    path = save(tmp_path, Image.new('1', (500, 500)))
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100_000)
+    with pytest.raises(ImageReadError, match='more than 0 megapixels'):
+        read_image(path)
+
+
+@pytest.mark.parametrize('file_format', ['JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP'])
+def test_truncation_is_always_noticed(tmp_path, file_format):
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    content = encode(Image.fromarray(noise), file_format)
+    path = tmp_path / 'cut'
+    for share in (0.01, 0.1, 0.3, 0.5, 0.7, 0.9):
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(ImageReadError):
+            read_image(path)
+
+
+def test_damaged_files_are_read_or_refused(tmp_path, monkeypatch, damaged_files):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1_000_000)  # damaged sizes would cost seconds
+    path = tmp_path / 'damaged'
+    refused = []
+    for content in damaged_files(1000):
+        path.write_bytes(content)
+        try:
+            image = read_image(path)
+        except ImageReadError as error:
+            refused.append(str(error))
+        else:
+            assert image.dtype == np.uint8
+            assert image.ndim == 3
+            assert image.shape[2] == 3
+    assert 300 < len(refused) < 900
+    assert all(message.startswith(f'{path}: ') for message in refused)

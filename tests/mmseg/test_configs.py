@@ -1,0 +1,112 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmcv import Config
+from mmseg.datasets.builder import DATASETS, PIPELINES
+from mmseg.models import build_segmentor
+
+from dynaseg.mmseg.models import DynaSeg
+
+ROOT = Path(__file__).resolve().parents[1] / 'configs'
+PATHS = sorted((ROOT / 'dynaseg').glob('*.py'))
+NAME = re.compile(r'(fsf|scf|fixed)_([a-z0-9-]+)_([a-z0-9-]+)_([a-z0-9-]+)')
+DATA_TYPES = {
+    'sample': 'CocoStuff27Dataset',
+    'coco-stuff27': 'CocoStuff27Dataset',
+    'bsds500': 'BSDS500Dataset',
+    'voc12': 'VOCRegionDataset',
+    'camvid': 'CamVidDataset',
+    'folder': 'ImageFolderDataset',
+}
+PARTS = {
+    'plain-cnn': ('PlainCNN', None),
+    'r18-fpn': ('ResNet', 'FPN'),
+    'r50-fpn': ('ResNet', 'FPN'),
+    'efficientnet-lite0': ('EfficientNetLite0', 'NormalizedLevels'),
+    'efficientnet-lite0-fpn': ('EfficientNetLite0', 'FPN'),
+    'vit-s16': ('TimmFeatures', 'NormalizedLevels'),
+}
+
+
+def build(config):
+    """Builds a config's model without downloading weights."""
+    config.model.backbone.init_cfg = None
+    torch.manual_seed(0)
+    return build_segmentor(config.model)
+
+
+def train_an_iteration(model):
+    losses = model.forward_train(torch.rand(2, 3, 64, 64), [{}, {}])
+    loss, logged = model._parse_losses(losses)
+    loss.backward()
+    assert 1 < logged['num_clusters'] <= model.num_classes
+    first = next(weight for weight in model.parameters() if weight.requires_grad)
+    assert first.grad.abs().sum() > 0
+
+
+def test_there_are_configs():
+    names = {path.stem for path in PATHS}
+    networks = ('plain-cnn', 'r18-fpn')
+    assert {f'{w}_{b}_100_sample' for w in ('fsf', 'scf') for b in networks} <= names
+    assert {f'{w}_{b}_10k_coco-stuff27' for w in ('fsf', 'scf') for b in networks} <= names
+
+
+@pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
+def test_model_builds_and_data_types_are_known(path):
+    config = Config.fromfile(str(path))
+    model = build(config)
+    assert isinstance(model, DynaSeg)
+    train_an_iteration(model)
+    for subset in ('train', 'val', 'test'):
+        if subset in config.get('data', {}):
+            assert config.data[subset].type in DATASETS
+            assert all(step['type'] in PIPELINES for step in config.data[subset].pipeline)
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in PATHS if path.stem.count('_') >= 3], ids=lambda path: path.stem
+)
+def test_name_says_what_is_inside(path):
+    weighting, network, _, data = NAME.fullmatch(path.stem).groups()
+    config = Config.fromfile(str(path))
+    assert config.model.decode_head.loss_decode.weighting == weighting
+    backbone, neck = PARTS[network]
+    assert config.model.backbone.type == backbone
+    assert config.model.get('neck', {}).get('type') == neck
+    assert config.data.test.type == DATA_TYPES[data]
+
+
+SWAPS = {
+    'resnet50': """
+model = dict(backbone=dict(depth=50), neck=dict(in_channels=[256, 512, 1024, 2048]))
+""",
+    'mmcls': """
+custom_imports = dict(imports=['dynaseg', 'mmcls.models'], allow_failed_imports=False)
+model = dict(
+    backbone=dict(_delete_=True, type='mmcls.MobileNetV2', out_indices=(1, 2, 4, 6)),
+    neck=dict(in_channels=[24, 32, 96, 320]),
+)
+""",
+    'mmdet': """
+custom_imports = dict(imports=['dynaseg', 'mmdet.models'], allow_failed_imports=False)
+model = dict(
+    backbone=dict(
+        _delete_=True, type='mmdet.RegNet', arch='regnetx_400mf', out_indices=(0, 1, 2, 3)
+    ),
+    neck=dict(in_channels=[32, 64, 160, 384]),
+)
+""",
+}
+MODULES = {'resnet50': 'mmseg.', 'mmcls': 'mmcls.', 'mmdet': 'mmdet.'}
+
+
+@pytest.mark.parametrize('swap', SWAPS)
+def test_swapping_the_backbone_is_one_config(tmp_path, swap):
+    path = tmp_path / f'{swap}.py'
+    base = ROOT / 'dynaseg' / 'scf_r18-fpn_10k_coco-stuff27.py'
+    path.write_text(f'_base_ = {str(base)!r}\n{SWAPS[swap]}')
+    model = build(Config.fromfile(str(path)))
+    assert type(model.backbone).__module__.startswith(MODULES[swap])
+    train_an_iteration(model)

@@ -1,0 +1,40 @@
+import pytest
+
+import dynaseg
+from dynaseg.mmseg.configs import find_config
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    (tmp_path / 'site/dynaseg').mkdir(parents=True)
+    monkeypatch.setattr(dynaseg, '__file__', str(tmp_path / 'site/dynaseg/__init__.py'))
+    return tmp_path / 'site/dynaseg'
+
+
+@pytest.mark.parametrize('place', ['.mim/configs', '../configs'])
+def test_finds_configs_of_installations_and_of_checkouts(package, place):
+    path = package / place / 'dynaseg/a.py'
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert find_config('dynaseg/a.py') == path.resolve()
+
+
+def test_shipped_configs_come_before_neighbours(package):
+    for place in ('.mim/configs', '../configs'):
+        (package / place).mkdir(parents=True)
+        (package / place / 'a.py').touch()
+    assert find_config('a.py') == package / '.mim/configs/a.py'
+
+
+def test_own_files_come_first(package, tmp_path, monkeypatch):
+    (package / '.mim/configs').mkdir(parents=True)
+    (package / '.mim/configs/a.py').touch()
+    (tmp_path / 'a.py').touch()
+    assert find_config(tmp_path / 'a.py') == tmp_path / 'a.py'
+    monkeypatch.chdir(tmp_path)
+    assert find_config('a.py').resolve() == tmp_path / 'a.py'
+
+
+def test_unknown_config_is_an_error():
+    with pytest.raises(FileNotFoundError, match=r"no config 'nope\.py': neither a file nor"):
+        find_config('nope.py')

@@ -1,0 +1,105 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from dynaseg.photos.finding import find_images, name_outputs
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in (
+        'b.jpg',
+        'a.PNG',
+        'notes.txt',
+        '.hidden.jpg',
+        'sub/c.tiff',
+        'sub/deep/d.webp',
+        'sub/folder.png/e.bmp',
+        '.cache/f.jpg',
+        'out/labels/a.png',
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def relative(files, folder):
+    assert all(file.is_absolute() for file in files)
+    return [file.relative_to(folder).as_posix() for file in files]
+
+
+def test_folders_are_searched_with_their_subfolders(tree):
+    found = relative(find_images(tree, exclude=[tree / 'out/labels']), tree)
+    assert found == ['a.PNG', 'b.jpg', 'sub/c.tiff', 'sub/deep/d.webp', 'sub/folder.png/e.bmp']
+
+
+def test_patterns(tree):
+    assert relative(find_images(f'{tree}/*'), tree) == [
+        'a.PNG',
+        'b.jpg',
+        'out/labels/a.png',
+        'sub/c.tiff',
+        'sub/deep/d.webp',
+        'sub/folder.png/e.bmp',
+    ]
+    assert relative(find_images(f'{tree}/*.jpg'), tree) == ['b.jpg']
+    found = relative(find_images(f'{tree}/**/*.[tw]*', exclude=[tree / 'out']), tree)
+    assert found == ['sub/c.tiff', 'sub/deep/d.webp']
+    assert relative(find_images(f'{tree}/**/a.*', exclude=[tree / 'out']), tree) == ['a.PNG']
+
+
+def test_files_are_taken_whatever_their_name(tree):
+    assert relative(find_images([tree / 'notes.txt', tree / '.hidden.jpg']), tree) == [
+        'notes.txt',
+        '.hidden.jpg',
+    ]
+
+
+def test_a_file_whose_name_looks_like_a_pattern(tree):
+    (tree / 'x[1].jpg').touch()
+    assert relative(find_images(tree / 'x[1].jpg'), tree) == ['x[1].jpg']
+
+
+def test_order_is_that_of_the_inputs_and_each_file_comes_once(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    found = find_images(['sub/deep', 'b.jpg', './sub', 'sub/../b.jpg'])
+    assert relative(found, tree) == [
+        'sub/deep/d.webp',
+        'b.jpg',
+        'sub/c.tiff',
+        'sub/folder.png/e.bmp',
+    ]
+
+
+def test_missing_files_are_kept_beside_others(tree):
+    assert relative(find_images([tree / 'b.jpg', tree / 'nope.jpg']), tree) == ['b.jpg', 'nope.jpg']
+
+
+@pytest.mark.parametrize('given', ['nope.jpg', '*.gif', 'empty', []])
+def test_nothing_found_is_an_error(tree, monkeypatch, given):
+    monkeypatch.chdir(tree)
+    (tree / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='no image files'):
+        find_images(given)
+
+
+def test_names_are_stems_and_never_collide():
+    files = [Path(name) for name in ('a/x.jpg', 'a/x.png', 'b/X.jpg', 'a/x-2.jpg', 'a/y.jpg')]
+    names = name_outputs(files, {})
+    assert list(names.values()) == ['x', 'x-2', 'X-3', 'x-2-2', 'y']
+
+
+def test_known_names_are_kept_whatever_comes_before():
+    first = name_outputs([Path('b/x.jpg')], {})
+    second = name_outputs([Path('a/x.jpg'), Path('b/x.jpg')], first)
+    assert second == {Path('b/x.jpg'): 'x', Path('a/x.jpg'): 'x-2'}
+
+
+def test_names_are_text_and_short():
+    undecodable = Path(os.fsdecode(b'caf\xe9.jpg'))
+    long = Path('é' * 120 + '.jpg')
+    names = name_outputs([undecodable, long], {})
+    assert names[undecodable] == 'caf\N{REPLACEMENT CHARACTER}'
+    assert names[long] == 'é' * 100
