@@ -36,7 +36,7 @@ setup(
     long_description_content_type='text/markdown',
     license='MIT',
     packages=find_packages(include=['dynaseg', 'dynaseg.*']),
-    package_data={'dynaseg': ['**/*.html', '**/*.json']},
+    package_data={'dynaseg': ['**/*.html', '**/*.css', '**/*.js']},
     python_requires='>=3.10,<3.13',
     install_requires=read_requirements('requirements.txt'),
     extras_require={'dev': read_requirements('requirements-dev.txt')},

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ from dynaseg.core.fitting import Fit, Fitter
 from dynaseg.core.normalization import Normalization
 from dynaseg.core.silhouette import estimate_num_clusters
 
+if TYPE_CHECKING:
+    from dynaseg.core.regions.hierarchy import RegionHierarchy
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -19,10 +23,15 @@ class Segmentation:
     Attributes:
         labels: cluster of each pixel, integers from 0, (H, W).
         fit: how they came about where a network was fitted to the image; None where it was trained.
+        hierarchy: the regions of the image at every detail; None where there are clusters alone.
+        regions: connected regions at the detail that was asked for, integers from 0, (H, W), or
+            None.
     """
 
     labels: np.ndarray
     fit: Fit | None = None
+    hierarchy: 'RegionHierarchy | None' = None
+    regions: np.ndarray | None = None
 
 
 class FittedPredictor:
