@@ -1,4 +1,4 @@
-"""Ships ``configs/`` and ``tools/`` as ``dynaseg/.mim``, where mim looks; the rest: pyproject.toml."""
+"""Ships ``configs/`` and ``tools/`` as ``dynaseg/.mim``, where mim looks for them."""
 
 import shutil
 from pathlib import Path
