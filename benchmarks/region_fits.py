@@ -1,0 +1,64 @@
+"""Fits for the benchmark of regions: small networks, one seed each, to one image's channels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def fit_soft_maps(
+    channels: Tensor,
+    seeds: int = 4,
+    first_seed: int = 0,
+    width: int = 32,
+    pixels: int = 2500,
+    steps: int = 30,
+    mu: float = 15.0,
+) -> list[Tensor]:
+    """Fit networks to channels, (C, h, w), and predict their soft labels, (K_i, h, w)."""
+    small = shrink(channels[None], pixels)
+    maps = []
+    for seed in range(first_seed, first_seed + seeds):
+        torch.manual_seed(seed)
+        network = make_network(len(channels), width)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.2, momentum=0.9)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss(network(small), mu).backward()
+            optimizer.step()
+        with torch.no_grad():
+            maps.append(present_labels(network(channels[None])[0]))
+    return maps
+
+
+def make_network(channels: int, width: int) -> nn.Sequential:
+    """Make two blocks of convolution, ReLU and batch normalisation, and a normalised response."""
+    layers = []
+    for entering in (channels, width):
+        layers += [nn.Conv2d(entering, width, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(width)]
+    layers += [nn.Conv2d(width, width, 1), nn.BatchNorm2d(width)]
+    return nn.Sequential(*layers).train().to(memory_format=torch.channels_last)
+
+
+def shrink(images: Tensor, pixels: int) -> Tensor:
+    """Shrink images, (1, C, h, w), to about so many pixels by area averaging."""
+    height, width = images.shape[2:]
+    scale = min(1.0, (pixels / (height * width)) ** 0.5)
+    return F.interpolate(
+        images, (max(1, round(height * scale)), max(1, round(width * scale))), mode='area'
+    )
+
+
+def loss(response: Tensor, mu: float) -> Tensor:
+    """DynaSeg's loss with feature similarity focus."""
+    labels = response.argmax(1)
+    similarity = F.cross_entropy(response, labels)
+    continuity = (response[..., 1:, :] - response[..., :-1, :]).abs().mean()
+    continuity = continuity + (response[..., 1:] - response[..., :-1]).abs().mean()
+    return similarity + len(labels.unique()) / mu * continuity
+
+
+def present_labels(response: Tensor) -> Tensor:
+    """Softmax over the channels, of those that are the highest somewhere, (q, h, w) to (K, h, w)."""
+    present = response.argmax(0).unique()
+    soft = response.softmax(0)[present]
+    return soft / soft.sum(0)

@@ -1,0 +1,76 @@
+"""Input channels of fits: what a network sees of the image that it is fitted to."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynaseg.core.regions.filters import lab_image, smooth, sobel, halve
+
+CHANNELS = ('rgb', 'texture')
+SPREAD_FLOOR = 1e-3
+BAND_FLOOR = 0.002
+DIRECTION_FLOOR = 0.02
+
+
+def image_channels(image: np.ndarray, kind: str | np.ndarray = 'texture') -> Tensor:
+    """Compute the channels that networks are fitted to, at half the image's size.
+
+    Args:
+        image: sRGB, uint8, or floating point in [0, 1], (H, W, 3) or (H, W).
+        kind: ``'rgb'``: red, green and blue; ``'texture'``: colour and eight measures of texture,
+            see :func:`texture_channels`; or an array of any channels, (C, h, w).
+
+    Returns:
+        The channels, each less its mean and over its standard deviation, float32, (C, h, w).
+
+    Raises:
+        ValueError: if ``kind`` is none of these.
+
+    Example:
+        >>> image_channels(np.zeros((10, 16, 3), np.uint8)).shape
+        torch.Size([9, 5, 8])
+    """
+    if isinstance(kind, str) and kind not in CHANNELS:
+        raise ValueError(f'kind must be one of {CHANNELS} or an array (C, h, w), got {kind!r}')
+    if not isinstance(kind, str):
+        channels = np.asarray(kind, dtype=np.float32)
+        if channels.ndim != 3 or not channels.size:
+            raise ValueError(f'kind must be an array (C, h, w), got one of shape {channels.shape}')
+    elif kind == 'rgb':
+        channels = halve(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
+    else:
+        channels = texture_channels(halve(lab_image(image)))
+    return torch.from_numpy(standardize(channels))
+
+
+def texture_channels(lab: np.ndarray) -> np.ndarray:
+    """Compute colour, the energy of the lightness in four octaves, and its direction.
+
+    With l the lightness, G_0 = l and G_1 to G_4 = l smoothed at 1, 2, 4 and 8 pixels: Lab; the
+    logarithms of |G_k - G_(k+1)| smoothed at 2 + 2 k, plus .002, k = 0 to 3; and of the gradient
+    (gx, gy) of G_1, whose length is m, (gx^2 - gy^2) / m and 2 gx gy / m smoothed at 4, over m
+    smoothed at 4, plus .02.
+
+    Args:
+        lab: Lab / 100, float32, (3, H, W).
+
+    Returns:
+        The channels, float32, (9, H, W).
+    """
+    smoothed = [lab[0]] + [smooth(lab[0], sigma) for sigma in (1, 2, 4, 8)]
+    bands = [
+        np.log(smooth(np.abs(fine - coarse), 2 + 2 * k) + BAND_FLOOR)
+        for k, (fine, coarse) in enumerate(zip(smoothed[:-1], smoothed[1:], strict=True))
+    ]
+    gy, gx = sobel(smoothed[1])
+    length = np.hypot(gx, gy)
+    safe = np.maximum(length, np.finfo(np.float32).tiny)
+    strength = smooth(length, 4) + DIRECTION_FLOOR
+    directions = [smooth(part / safe, 4) / strength for part in (gx * gx - gy * gy, 2 * gx * gy)]
+    return np.stack([*lab, *bands, *directions]).astype(np.float32)
+
+
+def standardize(channels: np.ndarray) -> np.ndarray:
+    """Subtract each channel's mean and divide by its standard deviation, (C, H, W)."""
+    mean = channels.mean(axis=(1, 2), keepdims=True)
+    return (channels - mean) / (channels.std(axis=(1, 2), keepdims=True) + SPREAD_FLOOR)

@@ -1,0 +1,169 @@
+"""What regions look like: sums over their pixels, and distances between what the sums say.
+
+A descriptor of a region is a unit vector that is computed from sums over the region's pixels, so
+that those of a union follow from the parts. The distance of two is sqrt(1 - u . v): for the square
+root of a histogram the Hellinger distance, for a centred feature sqrt(half of |u - v|^2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynaseg.core.regions.filters import smooth, sobel
+from dynaseg.core.regions.graph import RegionGraph, pooling_matrix
+
+COLOUR_BINS = 12
+COLOUR_RANGES = ((0.0, 1.0), (-0.6, 0.6), (-0.6, 0.6))  # of Lab / 100
+TEXTURE_BINS = 8
+LOG_RANGE = 5.0
+SOBEL_FLOOR = 0.01
+BAND_FLOOR = 0.002
+BAND_SIGMAS = ((0.0, 1.0), (1.0, 2.0), (2.0, 4.0))
+ORIENTATIONS = 8
+STRONGEST = 0.5  # an edge is no more oriented than one of this gradient
+SMALLEST_NORM = 1e-12
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """Descriptors of regions, side by side: first histograms, then features.
+
+    Attributes:
+        sums: over the pixels of each region, (L, D).
+        sizes: columns that belong to each descriptor, (M,).
+        weights: of each descriptor's distance, (M,).
+        centres: the image's mean of the columns of features, which are the last, (F,).
+    """
+
+    sums: np.ndarray
+    sizes: tuple[int, ...]
+    weights: tuple[float, ...]
+    centres: np.ndarray
+
+    @classmethod
+    def join(
+        cls,
+        histograms: Sequence[tuple[float, np.ndarray]],
+        features: Sequence[tuple[float, np.ndarray]] = (),
+        pixels: int = 1,
+    ) -> 'Descriptors':
+        """Put descriptors of the same regions side by side.
+
+        Args:
+            histograms: weight and histograms of each, (L, D_i), whose rows sum to the areas.
+            features: weight and sums over the regions of each, (L, D_i).
+            pixels: of the image.
+
+        Returns:
+            The descriptors; those of weight 0 are left out.
+        """
+        histograms, features = (
+            [(weight, sums) for weight, sums in parts if weight] for parts in (histograms, features)
+        )
+        weights, sums = zip(*histograms, *features, strict=True)
+        centres = [part.sum(axis=0) / pixels for _, part in features]
+        return cls(
+            np.concatenate(sums, axis=1),
+            tuple(part.shape[1] for part in sums),
+            weights,
+            np.concatenate([np.zeros(0), *centres]),
+        )
+
+    def units(self, sums: np.ndarray, areas: np.ndarray) -> np.ndarray:
+        """Compute the unit vectors, (R, D), of regions from their sums, (R, D), and areas, (R, 1)."""
+        units = sums / areas
+        columns = units.shape[1] - len(self.centres)
+        np.sqrt(units[:, :columns], out=units[:, :columns])
+        if len(self.centres):
+            features = units[:, columns:]
+            features -= self.centres
+            sizes = self.sizes[-self._num_features(columns) :]
+            starts = np.cumsum((0, *sizes[:-1]))
+            norms = np.sqrt(np.add.reduceat(features * features, starts, axis=1))
+            features /= np.repeat(np.maximum(norms, SMALLEST_NORM), sizes, axis=1)
+        return units
+
+    def _num_features(self, histogram_columns: int) -> int:
+        return int((np.cumsum(self.sizes) > histogram_columns).sum())
+
+    def summing_matrix(self) -> np.ndarray:
+        """Make the matrix that adds up the columns of each descriptor, (D, M)."""
+        return np.repeat(np.eye(len(self.sizes)), self.sizes, axis=0)
+
+
+def describe_colour(lab: np.ndarray, graph: RegionGraph) -> np.ndarray:
+    """Histograms of lightness and the two opponent colours, (L, 36), each row sums to the area."""
+    return np.concatenate(
+        [
+            _histogram(channel, low, high, COLOUR_BINS, graph) / len(lab)
+            for channel, (low, high) in zip(lab, COLOUR_RANGES, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def describe_contrast(lightness: np.ndarray, graph: RegionGraph) -> np.ndarray:
+    """Histograms of the logarithm of the lightness' gradient, (L, 8)."""
+    return _log_histogram(np.hypot(*sobel(lightness)), SOBEL_FLOOR, graph)
+
+
+def describe_bands(lightness: np.ndarray, graph: RegionGraph) -> np.ndarray:
+    """Histograms of the logarithms of three differences of Gaussians, (L, 24)."""
+    smoothed = {sigma: smooth(lightness, sigma) for sigma in (1.0, 2.0, 4.0)}
+    smoothed[0.0] = lightness
+    return np.concatenate(
+        [
+            _log_histogram(np.abs(smoothed[fine] - smoothed[coarse]), BAND_FLOOR, graph)
+            / len(BAND_SIGMAS)
+            for fine, coarse in BAND_SIGMAS
+        ],
+        axis=1,
+    )
+
+
+def describe_orientations(lightness: np.ndarray, graph: RegionGraph) -> np.ndarray:
+    """Histograms of the gradient's direction modulo pi, and of how much has none, (L, 9).
+
+    A pixel counts in the bins of its direction as much as its gradient is strong, at most one half,
+    and in the last bin with what is left to one half.
+    """
+    down, right = sobel(lightness)
+    strength = np.minimum(np.hypot(down, right), STRONGEST).ravel()
+    position = (np.arctan2(down, right).ravel() / np.pi % 1.0) * ORIENTATIONS
+    low = position.astype(np.int64)
+    share = position - low
+    histogram = _binned(graph, low % ORIENTATIONS, strength * (1 - share), ORIENTATIONS)
+    histogram += _binned(graph, (low + 1) % ORIENTATIONS, strength * share, ORIENTATIONS)
+    rest = STRONGEST * graph.areas - histogram.sum(axis=1)
+    return np.column_stack([histogram, np.maximum(rest, 0)]) / STRONGEST
+
+
+def describe_feature(level: np.ndarray, graph: RegionGraph) -> np.ndarray:
+    """Sums over the regions of a map of features, (C, h, w), enlarged bilinearly, (L, C)."""
+    matrix = pooling_matrix(graph.leaves, level.shape[1:])
+    return (matrix @ level.reshape(len(level), -1).T) * graph.areas[:, None]
+
+
+def _log_histogram(values: np.ndarray, floor: float, graph: RegionGraph) -> np.ndarray:
+    low = np.log(floor)
+    return _histogram(np.log(values + floor), low, low + LOG_RANGE, TEXTURE_BINS, graph)
+
+
+def _histogram(
+    values: np.ndarray, low: float, high: float, bins: int, graph: RegionGraph
+) -> np.ndarray:
+    """Histograms with linear binning: a value counts in the two bins that it lies between."""
+    position = np.clip((values.ravel() - low) * ((bins - 1) / (high - low)), 0, bins - 1)
+    lower = np.minimum(position.astype(np.int64), bins - 2)
+    share = position - lower
+    histogram = _binned(graph, lower, 1 - share, bins)
+    histogram += _binned(graph, lower + 1, share, bins)
+    return histogram
+
+
+def _binned(graph: RegionGraph, bins: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
+    """Add up the weights of each region's pixels, (P,), in their bins, (L, count)."""
+    places = graph.leaves.ravel() * count + bins
+    sums = np.bincount(places, weights, len(graph.areas) * count)
+    return sums.reshape(len(graph.areas), count)

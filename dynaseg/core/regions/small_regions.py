@@ -1,0 +1,91 @@
+"""Hierarchies without small regions."""
+
+import numpy as np
+
+from dynaseg.core.regions.graph import build_graph
+from dynaseg.core.regions.hierarchy import RegionHierarchy
+from dynaseg.core.regions.superpixels import renumber
+
+
+def remove_small_regions(hierarchy: RegionHierarchy, min_area: float) -> RegionHierarchy:
+    """Merge small regions away on every level, so that each level still lies in the next coarser.
+
+    A merging of which one side is smaller than ``min_area`` is done before all others: that side
+    joins the superpixel of the other side with which it shares the longest border (compare the
+    area filtering of Guimaraes et al., Hierarchizing graph-based image segmentation algorithms,
+    2017). The regions of all cuts then have that area, unless the whole image has not.
+
+    Args:
+        hierarchy: whose superpixels are neighbours where they are merged.
+        min_area: least area, in pixels.
+
+    Returns:
+        A hierarchy with fewer and larger superpixels.
+
+    Example:
+        >>> leaves = np.array([[0, 0, 0, 1, 2, 2]], dtype=np.int32)
+        >>> parents, altitudes = np.array([4, 3, 3, 4, 4]), np.array([0, 0, 0, 5.0, 6.0])
+        >>> larger = remove_small_regions(RegionHierarchy(leaves, parents, altitudes), 2)
+        >>> larger.leaves
+        array([[0, 0, 0, 1, 1, 1]], dtype=int32)
+        >>> larger.altitudes
+        array([0., 0., 6.])
+    """
+    areas, count = hierarchy.areas(), hierarchy.num_leaves
+    smallest = np.full(len(areas), areas[-1])  # of each node's two children
+    np.minimum.at(smallest, hierarchy.parents[:-1], areas[:-1])
+    is_small = smallest[count:] < min_area
+    if not is_small.any():
+        return hierarchy
+    links = _longest_links(hierarchy)
+    groups = _Groups(count)
+    for first, second in links[is_small].tolist():
+        groups.join(first, second)
+    kept = renumber(np.array([groups.find(leaf) for leaf in range(count)]))
+    return _chain(hierarchy, kept, kept[links[~is_small]], hierarchy.altitudes[count:][~is_small])
+
+
+def _chain(
+    hierarchy: RegionHierarchy, kept: np.ndarray, links: np.ndarray, altitudes: np.ndarray
+) -> RegionHierarchy:
+    """Make the tree in which links, (M - 1, 2), join M leaves in turn."""
+    count = len(altitudes) + 1
+    groups = _Groups(2 * count - 1)
+    parents = np.arange(2 * count - 1)
+    for node, pair in enumerate(links.tolist(), start=count):
+        for leaf in pair:
+            root = groups.find(leaf)
+            parents[root] = node
+            groups.join(node, root)
+    altitudes = np.concatenate([np.zeros(count), altitudes])
+    return RegionHierarchy(kept[hierarchy.leaves], parents, altitudes, hierarchy.middle)
+
+
+def _longest_links(hierarchy: RegionHierarchy) -> np.ndarray:
+    """Find for each merging the two leaves that share the longest border in it, (L - 1, 2)."""
+    graph = build_graph(hierarchy.leaves)
+    nodes = hierarchy.common_nodes(*graph.borders.T) - hierarchy.num_leaves
+    # The longest border of each node last, of equal ones the first.
+    order = np.lexsort((-np.arange(len(nodes)), graph.lengths))
+    links = np.full((hierarchy.num_leaves - 1, 2), -1)
+    links[nodes[order]] = graph.borders[order]
+    if (links < 0).any():
+        raise ValueError('hierarchy must merge only regions that share a border')
+    return links
+
+
+class _Groups:
+    """Disjoint sets, each with its highest member as its root."""
+
+    def __init__(self, count: int) -> None:
+        self.above = list(range(count))
+
+    def find(self, member: int) -> int:
+        while self.above[member] != member:
+            self.above[member] = self.above[self.above[member]]
+            member = self.above[member]
+        return member
+
+    def join(self, first: int, second: int) -> None:
+        low, high = sorted((self.find(first), self.find(second)))
+        self.above[low] = high
