@@ -245,6 +245,7 @@ class Fitter:
             labels = merge_small_regions(labels, min_pixels, min_labels)
         return torch.from_numpy(renumber(labels))
 
+    @torch.enable_grad()
     def _optimise(
         self, network: nn.Module, weights: Weights, images: Tensor, fits: list[Fit]
     ) -> None:
@@ -292,7 +293,6 @@ class Fitter:
                 fits, images = [fits[row] for row in going], images[going]
                 checked = None if checked is None else checked[going]
 
-    @torch.enable_grad()
     def _observe(
         self, network: nn.Module, weights: Weights, images: Tensor
     ) -> tuple[Tensor, Tensor]:
