@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/.stamps
 PIN = $$(grep -E '^$(1)==' requirements.txt)
 # The package is installed, not linked: mim looks for the shipped tools beside the installed files.
-SOURCES := setup.py README.md $(shell find dynaseg configs tools -type f -not -name '*.pyc')
+SOURCES := setup.py pyproject.toml README.md $(shell find dynaseg configs tools -type f -not -name '*.pyc')
 
 # Set MMCV_CUDA=1 to compile MMCV's CUDA kernels too (DynaSeg uses none of them; a CUDA toolkit
 # matching torch's is needed) and MMCV_CFLAGS= to compile its CPU operators with optimisation.

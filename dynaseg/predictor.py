@@ -1,19 +1,23 @@
-"""An image in memory, and its segmentation by networks that are fitted to it."""
+"""Images in memory, and their segmentations by networks that are fitted to them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from dynaseg.core.channels import image_channels
 from dynaseg.core.fitting import Fit, Fitter
+from dynaseg.core.labels import majority_labels, renumber
+from dynaseg.core.memory import reused_memory
 from dynaseg.core.normalization import Normalization
+from dynaseg.core.regions import PLAIN, RegionHierarchy, RegionSettings, build_hierarchy
+from dynaseg.core.regions.cues import soft_labels
 from dynaseg.core.silhouette import estimate_num_clusters
+from dynaseg.core.sizes import enlarge_labels
 
-if TYPE_CHECKING:
-    from dynaseg.core.regions.hierarchy import RegionHierarchy
+LABEL_DETAIL = 0.75  # of the regions that clusters are made of: fine ones, without specks
 
 
 @dataclass(frozen=True)
@@ -21,21 +25,22 @@ class Segmentation:
     """The segmentation of an image.
 
     Attributes:
-        labels: cluster of each pixel, integers from 0, (H, W).
-        fit: how they came about where a network was fitted to the image; None where it was trained.
-        hierarchy: the regions of the image at every detail; None where there are clusters alone.
-        regions: connected regions at the detail that was asked for, integers from 0, (H, W), or
-            None.
+        labels: cluster of each pixel, integers from 0, (H, W); parts of a cluster need not touch.
+        fit: how the clusters came about where a network was fitted to the image; None where it was
+            trained.
+        hierarchy: the regions of the image from coarse to fine, where they were asked for.
+        regions: connected region of each pixel at the detail that was asked for, integers from 0,
+            (H, W), or None.
     """
 
     labels: np.ndarray
     fit: Fit | None = None
-    hierarchy: 'RegionHierarchy | None' = None
+    hierarchy: RegionHierarchy | None = None
     regions: np.ndarray | None = None
 
 
 class FittedPredictor:
-    """Segments images by fitting a network to each, from the same start.
+    """Segments images by fitting a network to each, from the same start, as published.
 
     Args:
         network: maps normalised images (N, 3, H, W) to response maps (N, q, h, w); it is left
@@ -61,7 +66,7 @@ class FittedPredictor:
         network: nn.Module,
         fitter: Fitter,
         min_clusters: int | str = 1,
-        normalization: Normalization | None = None,
+        normalization: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         valid = isinstance(min_clusters, int) and min_clusters >= 1
         if not (valid or min_clusters == 'silhouette'):
@@ -82,19 +87,105 @@ class FittedPredictor:
         Returns:
             One segmentation an image; its labels are numbered without gaps.
         """
-        segmentations: list[Segmentation | None] = [None] * len(images)
+        return _by_size(images, self._segment)
+
+    def _segment(self, images: list[np.ndarray]) -> list[Segmentation]:
         device = next(self.network.parameters()).device
-        for shape in dict.fromkeys(image.shape for image in images):
-            rows = [row for row, image in enumerate(images) if image.shape == shape]
-            pixels = np.stack([images[row] for row in rows])
-            batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
-            least = [self._least(images[row]) for row in rows]
-            results = self.fitter(self.network, self.normalization(batch), least)
-            for row, (labels, fit) in zip(rows, results, strict=True):
-                segmentations[row] = Segmentation(labels.numpy(), fit)
-        return segmentations
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device)
+        least = [self._least(image) for image in images]
+        results = self.fitter(self.network, self.normalization(batch), least)
+        return [Segmentation(labels.numpy(), fit) for labels, fit in results]
 
     def _least(self, image: np.ndarray) -> int:
         if self.min_clusters == 'silhouette':
             return estimate_num_clusters(image)[0]
         return self.min_clusters
+
+
+class RegionPredictor:
+    """Makes hierarchies of regions of what several small networks, fitted to an image, say of it.
+
+    Args:
+        networks: map channels (N, C, h, w) to response maps (N, q, h, w): the starts of the fits,
+            alike but for their weights, such as those of several seeds. Fits run on their device.
+        fitter: fits them.
+        channels: what they see of the image, at half its size; see
+            :func:`dynaseg.core.channels.image_channels`.
+        settings: of the hierarchy.
+        features: computes further levels of features, each (C, h, w), of an image, RGB, uint8, for
+            settings that have weights for them.
+
+    Raises:
+        ValueError: if there is no network.
+
+    Example:
+        >>> from dynaseg.core import ResponseNetwork
+        >>> networks = [ResponseNetwork(9, channels=8) for _ in range(2)]
+        >>> predictor = RegionPredictor(networks, Fitter(iterations=3, fit_pixels=2500))
+        >>> segmentation, = predictor([np.zeros((8, 12, 3), np.uint8)])
+        >>> segmentation.hierarchy.cut_to(1).shape
+        (8, 12)
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        fitter: Fitter,
+        channels: str = 'texture',
+        settings: RegionSettings = PLAIN,
+        features: Callable[[np.ndarray], list[np.ndarray]] | None = None,
+    ) -> None:
+        if not networks:
+            raise ValueError('networks must be at least one, got none')
+        self.networks = list(networks)
+        self.fitter = fitter
+        self.channels = channels
+        self.settings = settings
+        self.features = features
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
+        """Segment images; those of one size are fitted at once.
+
+        Args:
+            images: RGB, uint8, each (H, W, 3).
+
+        Returns:
+            One segmentation an image. Its clusters are those of the first fit, and made of whole
+            regions of a fine level.
+        """
+        return _by_size(images, self._segment)
+
+    def _segment(self, images: list[np.ndarray]) -> list[Segmentation]:
+        seeds = len(self.networks)
+        device = next(self.networks[0].parameters()).device
+        with reused_memory():
+            channels = torch.stack([image_channels(image, self.channels) for image in images])
+            channels = channels.to(device)
+            fits = self.fitter.fit(
+                self.networks * len(images), channels.repeat_interleave(seeds, dim=0)
+            )
+            return [
+                self._make_regions(image, one[None], fits[row * seeds : (row + 1) * seeds])
+                for row, (image, one) in enumerate(zip(images, channels, strict=True))
+            ]
+
+    def _make_regions(self, image: np.ndarray, channels: Tensor, fits: list[Fit]) -> Segmentation:
+        soft_maps = [soft_labels(fit.respond(channels)) for fit in fits]
+        features = self.features(image) if self.features is not None else ()
+        hierarchy = build_hierarchy(image, soft_maps, features, self.settings)
+        clusters = torch.from_numpy(soft_maps[0].argmax(axis=0))[None]
+        clusters = enlarge_labels(clusters, hierarchy.leaves.shape)[0].numpy()
+        regions = hierarchy.cut(hierarchy.altitude(LABEL_DETAIL))
+        return Segmentation(renumber(majority_labels(clusters, regions)), fits[0], hierarchy)
+
+
+def _by_size(
+    images: Sequence[np.ndarray], segment: Callable[[list[np.ndarray]], list[Segmentation]]
+) -> list[Segmentation]:
+    """Segment images, those of one size together; returns them in the order of the images."""
+    segmentations: list[Segmentation | None] = [None] * len(images)
+    for shape in dict.fromkeys(image.shape for image in images):
+        rows = [row for row, image in enumerate(images) if image.shape == shape]
+        for row, one in zip(rows, segment([images[row] for row in rows]), strict=True):
+            segmentations[row] = one
+    return segmentations

@@ -3,7 +3,9 @@
 
 import argparse
 import sys
-import warnings
+
+from dynaseg.analysis import analyze_clusters
+from dynaseg.mmseg.configs import DictAction, load_config
 
 DESCRIPTION = """\
 Labels the test images of a config and compares their clusters with the classes. The output
@@ -28,20 +30,22 @@ def parse_args() -> argparse.Namespace:
         default=0,
         help='labelled pixels of data.train that train a linear probe (0: no probe)',
     )
-    parser.add_argument('--cfg-options', nargs='+', help='changes of the config: KEY=VALUE')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='changes of the config: KEY=VALUE',
+    )
     return parser.parse_args()
 
 
 def main() -> int:
     """Analyse what the command line asks for; returns the exit status."""
     args = vars(parse_args())
-    warnings.filterwarnings('ignore', 'On January 1, 2023, MMCV', UserWarning)
     try:
-        from dynaseg.analysis import analyze_clusters  # after parsing: they take seconds
-        from dynaseg.mmseg.configs import load_config
-
         config = load_config(args.pop('config'))
-        config.merge_from_dict(parse_options(args.pop('cfg_options') or []))
+        config.merge_from_dict(args.pop('cfg_options'))
         analysis = analyze_clusters(config, **args)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
@@ -50,15 +54,6 @@ def main() -> int:
         print(f'{protocol}: mIoU {100 * figures["mIoU"]:.2f}, aAcc {100 * figures["aAcc"]:.2f}')
     print(f'{analysis["empty_clusters"]} empty clusters; {args["out_dir"]}/index.html')
     return 0
-
-
-def parse_options(options: list[str]) -> dict[str, object]:
-    """Parse changes of a config as MMCV's scripts do."""
-    from mmcv import DictAction
-
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    return parser.parse_args(['--cfg-options', *options] if options else []).cfg_options
 
 
 if __name__ == '__main__':

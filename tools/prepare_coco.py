@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import mmcv
 import numpy as np
+from tqdm.contrib.concurrent import process_map
 
 from dynaseg.mmseg.datasets.coco_stuff import (
     IMAGE_SUFFIXES,
@@ -85,10 +85,7 @@ def check(root: Path, subset: str, official: bool, masks: bool, workers: int) ->
     if masks:
         folder = folders['masks'][0]
         paths = [path for path in (folder / f'{name}.png' for name in ids) if path.exists()]
-        if workers > 1:
-            problems = mmcv.track_parallel_progress(check_mask, paths, workers, file=sys.stderr)
-        else:
-            problems = mmcv.track_progress(check_mask, paths, file=sys.stderr)
+        problems = process_map(check_mask, paths, max_workers=workers, chunksize=64, unit='mask')
         yield from filter(None, problems)
 
 

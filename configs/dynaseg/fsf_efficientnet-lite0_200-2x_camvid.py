@@ -6,7 +6,7 @@ train_pipeline = [
     dict(type='Resize', img_scale=(960, 720), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(360, 480)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='ImageToTensor', keys=['img']),
+    dict(type='DefaultFormatBundle'),
     dict(type='Collect', keys=['img']),
 ]
 data = dict(train=dict(pipeline=train_pipeline))

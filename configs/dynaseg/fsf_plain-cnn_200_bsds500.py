@@ -11,7 +11,7 @@ train_pipeline = [
     dict(type='Resize', img_scale=(1000, 80)),
     dict(type='RandomCrop', crop_size=(80, 80)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='ImageToTensor', keys=['img']),
+    dict(type='DefaultFormatBundle'),
     dict(type='Collect', keys=['img']),
 ]
 data = dict(samples_per_gpu=8, train=dict(pipeline=train_pipeline))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.parallel import collate, scatter
+from mmcv.parallel import scatter
+from mmseg.datasets import build_dataloader
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -109,5 +110,8 @@ def load_inputs(segmentor: DynaSeg, dataset: ClusterEvaluationMixin) -> Iterator
     """
     device = next(segmentor.parameters()).device
     target = -1 if device.type == 'cpu' else device.index or 0
-    for index in range(len(dataset)):
-        yield scatter(collate([dataset[index]], samples_per_gpu=1), [target])[0]
+    loader = build_dataloader(
+        dataset, samples_per_gpu=1, workers_per_gpu=1, dist=False, shuffle=False
+    )
+    for data in loader:
+        yield scatter(data, [target])[0]

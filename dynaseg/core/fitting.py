@@ -7,7 +7,7 @@ References:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import torch
@@ -198,13 +198,15 @@ class Fitter:
             One fit an image.
 
         Raises:
-            ValueError: if the images are not (N, C, H, W), or there are not as many networks or
-                numbers of clusters as images.
+            ValueError: if the images are not (N, C, H, W), there are not as many networks or
+                numbers of clusters as images, or such a number is no positive integer.
         """
         if images.ndim != 4 or 0 in images.shape:
             raise ValueError(f'images must be (N, C, H, W), got {tuple(images.shape)}')
         networks = _one_each(networks, nn.Module, len(images), 'networks')
-        min_clusters = _one_each(min_clusters, int, len(images), 'min_clusters')
+        min_clusters = _one_each(min_clusters, Real, len(images), 'min_clusters')
+        if not all(isinstance(least, Integral) and least >= 1 for least in min_clusters):
+            raise ValueError(f'min_clusters must be positive integers, got {min_clusters}')
         network = use_batch_statistics(networks[0])
         own = [dict(one.named_parameters()) for one in networks]
         weights = {
@@ -245,6 +247,7 @@ class Fitter:
             labels = merge_small_regions(labels, min_pixels, min_labels)
         return torch.from_numpy(renumber(labels))
 
+    @torch.enable_grad()
     def _optimise(
         self, network: nn.Module, weights: Weights, images: Tensor, fits: list[Fit]
     ) -> None:
@@ -292,7 +295,6 @@ class Fitter:
                 fits, images = [fits[row] for row in going], images[going]
                 checked = None if checked is None else checked[going]
 
-    @torch.enable_grad()
     def _observe(
         self, network: nn.Module, weights: Weights, images: Tensor
     ) -> tuple[Tensor, Tensor]:

@@ -133,7 +133,8 @@ def marginal_entropy(response: Tensor) -> Tensor:
         tensor(0.6931)
     """
     shares = response.softmax(dim=1).mean(dim=(0, 2, 3))
-    return -torch.xlogy(shares, shares).sum()
+    tiny = torch.finfo(shares.dtype).tiny  # the gradient at 0 is that of a share next to it
+    return -torch.xlogy(shares, shares.clamp(min=tiny)).sum()
 
 
 class DynaSegLoss(nn.Module):

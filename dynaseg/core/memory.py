@@ -22,10 +22,6 @@ def reused_memory() -> Iterator[bool]:
 
     Yields:
         Whether the C library has such a setting.
-
-    Example:
-        >>> with reused_memory():
-        ...     tensor = bytearray(2**20)
     """
     mallopt, trim = (_find(name) for name in ('mallopt', 'malloc_trim'))
     found = mallopt is not None and trim is not None

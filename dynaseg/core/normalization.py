@@ -33,7 +33,7 @@ class Normalization:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise images, (N, C, H, W), of any type of number; returns float32."""
-        device = images.device
-        mean = torch.tensor(self.mean, dtype=torch.float64, device=device).view(-1, 1, 1)
-        std = torch.tensor(self.std, dtype=torch.float64, device=device).view(-1, 1, 1)
-        return (images.float() - mean.float()) * (1 / std).float()
+        images = images.float() - torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
+        for channel, std in zip(images.unbind(dim=1), self.std, strict=True):
+            channel.copy_(channel.double() * (1 / std))  # rounded as MMCV's normalisation rounds
+        return images

@@ -3,7 +3,11 @@
 It also repairs what MMCV 1.x needs on today's PyTorch.
 """
 
-from dynaseg.mmseg import compat
+from dynaseg.mmseg.quiet import silence_libraries
+
+silence_libraries()  # before MMCV is imported, which has much to say
+
+from dynaseg.mmseg import compat  # noqa: E402
 
 compat.apply()
 

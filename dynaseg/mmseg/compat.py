@@ -23,6 +23,8 @@ from mmcv.parallel.scatter_gather import scatter_kwargs
 from mmcv.utils import print_log
 from mmseg.utils.util_distribution import build_ddp
 
+from dynaseg.mmseg.configs import load_config
+
 _init_dist_pytorch = mmcv.runner.dist_utils._init_dist_pytorch
 _collect_results_cpu = mmcv.engine.collect_results_cpu
 
@@ -145,5 +147,12 @@ def run_mmseg_script(name: str) -> None:
         name: the script's file name, ``train.py`` or ``test.py``.
     """
     script = Path(mmseg.__file__).parent / '.mim' / 'tools' / name
-    sys.argv = [str(script), *translate_arguments(sys.argv[1:])]
+    arguments = translate_arguments(sys.argv[1:])
+    config = next((argument for argument in arguments if argument.endswith('.py')), None)
+    if config is not None:
+        try:
+            load_config(config)  # which says in a line what is wrong with it
+        except (OSError, ValueError) as error:
+            sys.exit(f'error: {error}')
+    sys.argv = [str(script), *arguments]
     runpy.run_path(str(script), run_name='__main__')

@@ -1,9 +1,11 @@
 from os import PathLike
 from pathlib import Path
 
-from mmcv import Config
+from mmcv import Config, DictAction
 
 import dynaseg
+
+__all__ = ['Config', 'DictAction', 'find_config', 'load_config', 'name_config']
 
 
 def find_config(name: str | PathLike) -> Path:

@@ -16,7 +16,6 @@ from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.datasets import ClusterCustomDataset
 
 CONFIG = 'dynaseg/fsf_plain-cnn_100_sample.py'
-NORM = {'mean': [0.0] * 3, 'std': [255.0] * 3, 'to_rgb': True}
 PIPELINE = [
     {'type': 'LoadImage'},
     {
@@ -25,7 +24,6 @@ PIPELINE = [
         'img_ratios': [1.0],
         'flip': False,
         'transforms': [
-            {'type': 'Normalize', **NORM},
             {'type': 'ImageToTensor', 'keys': ['img']},
             {'type': 'Collect', 'keys': ['img']},
         ],

@@ -8,10 +8,10 @@ from torch import nn
 from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement
 
 
-def make_network(channels=8, seed=0):
+def make_network(channels=8, seed=0, in_channels=3):
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv2d(3, channels, 3, padding=1),
+        nn.Conv2d(in_channels, channels, 3, padding=1),
         nn.ReLU(),
         nn.BatchNorm2d(channels),
         nn.Conv2d(channels, channels, 1),
@@ -19,8 +19,9 @@ def make_network(channels=8, seed=0):
     )
 
 
-def make_images(number=1, size=(12, 18), seed=0):
-    return torch.randn(number, 3, *size, generator=torch.Generator().manual_seed(seed))
+def make_images(number=1, size=(12, 18), seed=0, channels=3):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(number, channels, *size, generator=generator)
 
 
 def make_fitter(weighting='scf', **settings):
@@ -28,7 +29,7 @@ def make_fitter(weighting='scf', **settings):
 
 
 def fit_literally(network, image, weighting, mu, steps):
-    """The published procedure for one image, (1, 3, H, W), one formula after another."""
+    """The published procedure for one image, (1, C, H, W), one formula after another."""
     network = copy.deepcopy(network).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     counts, losses = [], []
@@ -72,15 +73,15 @@ def test_agrees_with_a_literal_transcription(weighting, mu):
 
 def test_image_does_not_depend_on_its_batch_or_its_place():
     network, images = make_network(), make_images(3)
-    # Different floors, so that the images leave the batch at different times.
-    floors = [8, 1, 5]
+    # Different numbers of clusters, so that the images leave the batch at different times.
+    least = [8, 1, 5]
     fitter = make_fitter('fixed', iterations=12, check_interval=2)
-    together = fitter(network, images, floors)
+    together = fitter(network, images, least)
     assert len({result.fit.iterations for result in together}) > 1
-    backwards = fitter(network, images.flip(0), floors[::-1])[::-1]
+    backwards = fitter(network, images.flip(0), least[::-1])[::-1]
     for row, result in enumerate(together):
         assert_equal_results(result, backwards[row])
-        assert_equal_results(result, fitter(network, images[row : row + 1], floors[row])[0])
+        assert_equal_results(result, fitter(network, images[row : row + 1], least[row])[0])
 
 
 def test_networks_as_grouped_convolutions_agree_with_one_after_another(monkeypatch):
@@ -90,6 +91,55 @@ def test_networks_as_grouped_convolutions_agree_with_one_after_another(monkeypat
     monkeypatch.setattr(torch.Tensor, 'is_cpu', False)  # the way of accelerators
     for together, alone in zip(fitter(network, images), one_by_one, strict=True):
         assert_equal_results(together, alone)
+
+
+def test_networks_of_their_own_are_fitted_as_alone():
+    networks = [make_network(seed=seed) for seed in range(3)]
+    images, least = make_images(3), [8, 1, 5]
+    fitter = make_fitter('fixed', iterations=12)
+    together = fitter(networks, images, least)
+    assert len({result.fit.iterations for result in together}) > 1
+    for row, result in enumerate(together):
+        assert_equal_results(result, fitter(networks[row], images[row : row + 1], least[row])[0])
+
+
+def test_one_image_is_fitted_from_several_starts():
+    networks = [make_network(seed=seed) for seed in range(3)]
+    results = make_fitter(iterations=4)(networks, make_images().expand(3, -1, -1, -1))
+    for network, result in zip(networks, results, strict=True):
+        assert_equal_results(result, make_fitter(iterations=4)(network, make_images())[0])
+    assert len({result.fit.losses[-1] for result in results}) == 3
+
+
+@pytest.mark.parametrize('channels', [1, 4, 9])
+def test_images_of_other_than_three_channels(channels):
+    network = make_network(in_channels=channels)
+    images = make_images(2, channels=channels)
+    settings = {'iterations': 4, 'predict_scale': 2.0, 'predict_pixels': 12 * 18}
+    results = make_fitter(**settings)(network, images)
+    for image, result in zip(images.split(1), results, strict=True):
+        labels, counts, losses = fit_literally(network, image, 'scf', 50, steps=4)
+        assert result.fit.losses == pytest.approx(losses, rel=1e-4)
+        assert result.fit.num_clusters == counts
+        assert torch.equal(result.labels, labels)
+
+
+def test_fit_responds_to_its_image_and_at_other_sizes():
+    network, images = make_network(), make_images(2)
+    (_, result) = make_fitter(iterations=4)(network, images)
+    response = result.fit.respond(images[1:])
+    assert response.shape == (1, 8, 12, 18)
+    assert not response.requires_grad
+    assert torch.equal(response.argmax(1)[0].unique(return_inverse=True)[1], result.labels)
+    larger = F.interpolate(images[1:], (17, 31), mode='bicubic')
+    response = result.fit.respond(larger)
+    assert response.shape == (1, 8, 17, 31)
+    with torch.no_grad():
+        trained = copy.deepcopy(network).train()  # by the statistics of what it sees
+        trained.load_state_dict(
+            trained.state_dict() | {name: value[0] for name, value in result.fit.weights.items()}
+        )
+        torch.testing.assert_close(response, trained(larger), rtol=1e-4, atol=1e-4)
 
 
 def test_fits_where_gradients_are_off():
@@ -137,38 +187,38 @@ def test_frozen_weights_stay():
 
 
 @pytest.mark.parametrize('check_interval', [1, 3, 100])
-def test_floor_ends_the_fit_before_the_step_that_crosses_it(check_interval):
+def test_min_clusters_end_the_fit_before_the_step_that_would_leave_fewer(check_interval):
     network, images = make_network(), make_images()
     free = make_fitter('fixed', iterations=30)(network, images)[0]
-    floor = free.fit.num_clusters[-1] + 1
-    crossing = next(step for step, count in enumerate(free.fit.num_clusters) if count < floor)
+    least = free.fit.num_clusters[-1] + 1
+    crossing = next(step for step, count in enumerate(free.fit.num_clusters) if count < least)
     result = make_fitter('fixed', iterations=30, check_interval=check_interval)(
-        network, images, floor
+        network, images, least
     )[0]
     assert result.fit.stop_reason == 'min_clusters'
     assert result.fit.iterations == crossing - 1
     assert result.fit.num_clusters == free.fit.num_clusters[:crossing]
     before = make_fitter('fixed', iterations=crossing - 1)(network, images)[0]
     assert torch.equal(result.labels, before.labels)
-    assert result.labels.unique().numel() >= floor
+    assert result.labels.unique().numel() >= least
 
 
-def test_floor_above_the_first_count_keeps_the_first_count():
+def test_min_clusters_above_the_first_count_keep_the_first_count():
     result = make_fitter('fixed', iterations=30)(make_network(), make_images(), min_clusters=100)[0]
     assert min(result.fit.num_clusters) == result.fit.num_clusters[0]
     assert result.labels.unique().numel() == result.fit.num_clusters[0]
 
 
-def test_floor_holds_after_cleaning_up_and_enlarging():
+def test_min_clusters_hold_after_cleaning_up_and_enlarging():
     image = torch.zeros(1, 3, 40, 60)
     image[..., 30:] = 1.0
     image[..., 18:22, 10:14] = -1.0  # below the smallest region
     network = make_network()
-    floor = 3
+    least = 3
     settings = {'iterations': 10, 'fit_pixels': 600, 'min_region': 0.1}
-    result = make_fitter('fixed', **settings)(network, image, floor)[0]
+    result = make_fitter('fixed', **settings)(network, image, least)[0]
     assert result.labels.shape == (40, 60)
-    assert result.labels.unique().numel() >= min(floor, result.fit.num_clusters[0])
+    assert result.labels.unique().numel() >= min(least, result.fit.num_clusters[0])
 
 
 def test_labels_are_refined_at_the_size_of_prediction_and_then_enlarged():
@@ -183,15 +233,15 @@ def test_labels_are_refined_at_the_size_of_prediction_and_then_enlarged():
     assert not torch.equal(refined, plain)
 
 
-def test_floor_holds_after_refining():
+def test_min_clusters_hold_after_refining():
     settings = {'iterations': 0, 'refinement': LabelRefinement(radius=12, rounds=5)}
     count = make_fitter(iterations=0)(make_network(), make_images())[0].fit.num_clusters[0]
-    for floor in (1, count):
-        result = make_fitter(**settings)(make_network(), make_images(), floor)[0]
-        assert (len(result.labels.unique()) == count) == (floor == count)
+    for least in (1, count):
+        result = make_fitter(**settings)(make_network(), make_images(), least)[0]
+        assert (len(result.labels.unique()) == count) == (least == count)
 
 
-def test_tol_labels_end_the_fit():
+def test_labels_that_converge_end_the_fit():
     images = F.interpolate(make_images(size=(2, 3)), scale_factor=6)  # six flat patches
     fitter = make_fitter(iterations=200, tol=0.0, check_interval=5)
     result = fitter(make_network(), images)[0]
@@ -254,6 +304,16 @@ def test_tiny_images(size):
     result = make_fitter(iterations=3)(make_network(), make_images(size=size), min_clusters=2)[0]
     assert result.labels.shape == size
     assert result.labels.min() == 0
+    assert result.fit.respond(make_images(size=size)).shape == (1, 8, *size)
+
+
+def test_a_single_pixel_has_one_cluster_and_finite_losses():
+    (result,) = make_fitter(iterations=3, predict_scale=2.0)(
+        make_network(), make_images(size=(1, 1))
+    )
+    assert result.labels.tolist() == [[0]]
+    assert torch.isfinite(torch.tensor(result.fit.losses)).all()
+    assert torch.isfinite(result.fit.respond(make_images(size=(1, 1)))).all()
 
 
 def test_constant_image():
@@ -274,6 +334,8 @@ def test_zero_iterations_label_as_the_network_does():
     ('name', 'value'),
     [
         ('iterations', -1),
+        ('iterations', 2.5),
+        ('iterations', 4.0),
         ('lr', 0),
         ('momentum', 1.0),
         ('fit_pixels', 0),
@@ -281,22 +343,34 @@ def test_zero_iterations_label_as_the_network_does():
         ('predict_pixels', -5),
         ('tol', 1.5),
         ('check_interval', 0),
+        ('check_interval', 2.5),
         ('min_region', 1.0),
     ],
 )
 def test_setting_out_of_range_is_an_error_that_names_it(name, value):
-    with pytest.raises(ValueError, match=f'{name} must be .* got {value}'):
+    with pytest.raises(ValueError, match=rf'{name} must (be|lie) .*got {value}'):
         make_fitter(**{name: value})
 
 
 def test_loss_over_a_batch_is_refused():
-    with pytest.raises(ValueError, match='loss must be'):
+    with pytest.raises(ValueError, match="loss must have reduction 'none', got 'mean'"):
         Fitter(DynaSegLoss())
 
 
-def test_wrong_images_and_floors_are_refused():
-    for images in (make_images()[0], make_images()[:, :2], torch.zeros(0, 3, 8, 8)):
-        with pytest.raises(ValueError, match=r'images must be \(N, 3, H, W\)'):
-            make_fitter()(make_network(), images)
-    with pytest.raises(ValueError, match='expected 2 floors'):
+@pytest.mark.parametrize('shape', [(3, 12, 18), (0, 3, 8, 8), (1, 3, 0, 8), (1, 1, 3, 8, 8)])
+def test_wrong_images_are_refused(shape):
+    with pytest.raises(ValueError, match=r'images must be \(N, C, H, W\), got \('):
+        make_fitter()(make_network(), torch.zeros(shape))
+
+
+def test_as_many_networks_and_numbers_as_images_are_expected():
+    with pytest.raises(ValueError, match='expected 2 min_clusters, one an image, got 3'):
         make_fitter()(make_network(), make_images(2), [1, 2, 3])
+    with pytest.raises(ValueError, match='expected 2 networks, one an image, got 1'):
+        make_fitter()([make_network()], make_images(2))
+
+
+@pytest.mark.parametrize('least', [0, 2.5, [1, -3]])
+def test_min_clusters_must_be_positive_integers(least):
+    with pytest.raises(ValueError, match='min_clusters must be positive integers, got'):
+        make_fitter()(make_network(), make_images(2), least)

@@ -2,7 +2,63 @@ import numpy as np
 import pytest
 from skimage.measure import label
 
-from dynaseg.core.labels import merge_small_regions
+from dynaseg.core.labels import (
+    check_label_map,
+    connected_components,
+    merge_small_regions,
+    renumber,
+)
+
+
+def test_renumbering_keeps_the_order_and_the_shape():
+    labels = np.random.default_rng(0).choice([-4, 9, 300, 301], (3, 5, 7))
+    numbered = renumber(labels)
+    assert numbered.dtype == np.int64
+    assert numbered.shape == labels.shape
+    assert np.array_equal(np.array([-4, 9, 300, 301])[numbered], labels)
+
+
+def flood(labels):
+    """Component of each pixel, four neighbours, by flooding from every pixel in its turn."""
+    height, width = labels.shape
+    components = np.full(labels.shape, -1)
+    for start in np.ndindex(labels.shape):
+        if components[start] >= 0:
+            continue
+        number, waiting = components.max() + 1, [start]
+        while waiting:
+            y, x = waiting.pop()
+            if components[y, x] < 0:
+                components[y, x] = number
+                for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+                    place = y + down, x + right
+                    inside = 0 <= place[0] < height and 0 <= place[1] < width
+                    if inside and labels[place] == labels[start]:
+                        waiting.append(place)
+    return components
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.int16, np.int64])
+def test_components_are_those_of_flooding(kind):
+    for seed in range(5):
+        labels = np.random.default_rng(seed).integers(0, 3, (7, 9)).astype(kind)
+        assert np.array_equal(connected_components(labels), flood(labels))
+
+
+def test_no_label_is_background():
+    for labels in (np.zeros((2, 3), int), np.full((2, 3), -1), np.full((2, 3), 255, np.uint8)):
+        assert connected_components(labels).tolist() == [[0] * 3] * 2
+    assert connected_components(np.array([[-1, 0, 255]])).tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    'labels', [np.zeros((2, 3)), np.zeros(6, int), np.zeros((0, 3), int), np.zeros((1, 2, 3), int)]
+)
+def test_what_is_no_label_map_is_named(labels):
+    with pytest.raises(ValueError, match=r'labels must be a non-empty map \(H, W\) of integers'):
+        connected_components(labels)
+    with pytest.raises(ValueError, match=r'truth must be .* got .* of shape'):
+        check_label_map(labels, 'truth')
 
 
 def smallest_region(labels):

@@ -6,18 +6,17 @@ import torch
 
 from dynaseg.core.losses import (
     DynaSegLoss,
-    cluster_balance,
     count_clusters,
     dynamic_weight,
     feature_similarity,
+    marginal_entropy,
     spatial_continuity,
 )
 
-STEPS = ((1, 0), (0, 1))
-DIAGONAL_STEPS = (*STEPS, (1, 1), (1, -1))
+NEIGHBOURS = ((1, 0), (0, 1))
 
 
-def literal_loss(image, weighting, mu, penalty='l1', diagonal=False):
+def literal_loss(image, weighting, mu):
     """The formulas, pixel by pixel, for one image's response (q, H, W)."""
     channels, height, width = image.shape
     similarity, clusters = [], set()
@@ -28,16 +27,15 @@ def literal_loss(image, weighting, mu, penalty='l1', diagonal=False):
             clusters.add(label)
             similarity.append(math.log(sum(math.exp(value) for value in pixel)) - pixel[label])
     continuity = 0.0
-    for down, right in DIAGONAL_STEPS if diagonal else STEPS:
+    for down, right in NEIGHBOURS:
         differences = []
         for y in range(height):
             for x in range(width):
-                if y + down < height and 0 <= x + right < width:
-                    for channel in range(channels):
-                        size = abs(image[channel, y + down, x + right] - image[channel, y, x])
-                        if penalty == 'huber':
-                            size = 0.5 * size**2 if size < 1 else size - 0.5
-                        differences.append(size)
+                if y + down < height and x + right < width:
+                    differences += [
+                        abs(image[channel, y + down, x + right] - image[channel, y, x])
+                        for channel in range(channels)
+                    ]
         if differences:
             continuity += sum(differences) / len(differences)
     weight = {'fsf': len(clusters) / mu, 'scf': mu / len(clusters), 'fixed': mu}[weighting]
@@ -53,19 +51,14 @@ def response():
     return noise
 
 
-@pytest.mark.parametrize('diagonal', [False, True])
-@pytest.mark.parametrize('penalty', ['l1', 'huber'])
 @pytest.mark.parametrize(('weighting', 'mu'), [('fsf', 15), ('scf', 50), ('fixed', 5)])
-def test_equals_the_formulas_pixel_by_pixel(response, weighting, mu, penalty, diagonal):
-    criterion = DynaSegLoss(weighting, penalty=penalty, diagonal=diagonal, reduction='none')
-    parts = criterion(response)
-    expected = np.array(
-        [literal_loss(image, weighting, mu, penalty, diagonal) for image in response.numpy()]
-    )
+def test_equals_the_formulas_pixel_by_pixel(response, weighting, mu):
+    parts = DynaSegLoss(weighting, reduction='none')(response)
+    expected = np.array([literal_loss(image, weighting, mu) for image in response.numpy()])
     names = ('loss_sim', 'loss_con', 'weight', 'num_clusters')
     actual = torch.stack([parts[name] for name in names], dim=1).numpy()
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
-    mean = DynaSegLoss(weighting, penalty=penalty, diagonal=diagonal)(response)
+    mean = DynaSegLoss(weighting)(response)
     for column, name in enumerate(names):
         assert mean[name].item() == pytest.approx(expected[:, column].mean(), abs=1e-6)
 
@@ -76,14 +69,13 @@ def test_mu_of_ones_own(response):
     np.testing.assert_allclose(parts['loss_con'].numpy(), expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize('settings', [{}, {'penalty': 'huber', 'diagonal': True}])
+@pytest.mark.parametrize('entropy_weight', [0.0, 2.0])
 @pytest.mark.parametrize('weighting', ['fsf', 'scf', 'fixed'])
-def test_gradcheck(response, weighting, settings):
-    criterion = DynaSegLoss(weighting, **settings)
+def test_gradient_is_that_of_finite_differences(response, weighting, entropy_weight):
+    criterion = DynaSegLoss(weighting, entropy_weight=entropy_weight)
 
     def total(values):
-        parts = criterion(values)
-        return parts['loss_sim'] + parts['loss_con']
+        return sum(value for name, value in criterion(values).items() if 'loss' in name)
 
     assert torch.autograd.gradcheck(total, response[:2, :4, :3, :4].clone().requires_grad_())
 
@@ -131,12 +123,10 @@ def test_counts_as_unique_does():
 
 
 @pytest.mark.parametrize('shape', [(1, 6), (6, 1)])
-@pytest.mark.parametrize('diagonal', [False, True])
-def test_a_single_row_or_column(shape, diagonal):
+def test_a_single_row_or_column(shape):
     values = torch.tensor([0.0, 1.0, 3.0, 6.0, 10.0, 15.0]).view(1, 1, *shape).requires_grad_()
-    continuity = spatial_continuity(values, diagonal=diagonal)
-    assert continuity.tolist() == [3.0]  # the steps are 1, 2, 3, 4, 5
-    parts = DynaSegLoss('scf', diagonal=diagonal)(values)
+    assert spatial_continuity(values).tolist() == [3.0]  # the steps are 1, 2, 3, 4, 5
+    parts = DynaSegLoss('scf')(values)
     (parts['loss_sim'] + parts['loss_con']).backward()
     assert torch.isfinite(values.grad).all()
 
@@ -170,13 +160,12 @@ def test_vmap_over_images(response):
     ('argument', 'value'),
     [
         ('weighting', 'SCF'),
-        ('penalty', 'l2'),
         ('reduction', 'sum'),
-        ('count', 'epoch'),
         ('mu', 0),
         ('mu', -1.0),
         ('mu', '5'),
-        ('balance', -1),
+        ('entropy_weight', -1),
+        ('entropy_weight', '2'),
     ],
 )
 def test_bad_arguments_are_named(argument, value):
@@ -184,54 +173,59 @@ def test_bad_arguments_are_named(argument, value):
         DynaSegLoss(**{argument: value})
 
 
-def test_bad_arguments_of_the_functions_are_named():
+def test_a_weighting_that_is_unknown_is_named():
     with pytest.raises(ValueError, match=r"weighting must be one of .*'other'"):
         dynamic_weight(torch.tensor([1]), 'other')
-    with pytest.raises(ValueError, match=r"penalty must be one of .*'other'"):
-        spatial_continuity(torch.zeros(1, 1, 2, 2), 'other')
 
 
-def test_balance_is_the_negative_entropy_of_the_mean_assignment():
-    response = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize(
+    'option', [{'penalty': 'huber'}, {'diagonal': True}, {'count': 'batch'}, {'balance': 1.0}]
+)
+def test_options_that_are_gone_are_refused(option):
+    with pytest.raises(TypeError, match=next(iter(option))):
+        DynaSegLoss(**option)
+
+
+def test_entropy_is_that_of_the_mean_assignment():
+    generator = torch.Generator().manual_seed(0)
+    response = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64)
     shares = [0.0] * 5
-    for image in response.detach():
+    for image in response:
         for row in range(3):
             for column in range(4):
                 scores = [math.exp(value) for value in image[:, row, column]]
                 for cluster, score in enumerate(scores):
                     shares[cluster] += score / sum(scores) / 24
-    expected = sum(share * math.log(share) for share in shares)
-    assert cluster_balance(response).item() == pytest.approx(expected, rel=1e-9)
-    assert torch.autograd.gradcheck(cluster_balance, response)
-    parts = DynaSegLoss('fsf', balance=3.0)(response)
-    assert parts['loss_balance'].item() == pytest.approx(3 * expected)
-    assert 'loss_balance' not in DynaSegLoss('fsf')(response)
-    assert 'loss_balance' not in DynaSegLoss('fsf', balance=3.0).without_reduction()(response)
-    with pytest.raises(ValueError, match='balance must be at least 0, got -1'):
-        DynaSegLoss(balance=-1)
+    expected = -sum(share * math.log(share) for share in shares)
+    assert expected > 0
+    assert marginal_entropy(response).item() == pytest.approx(expected, rel=1e-9)
+    assert torch.autograd.gradcheck(marginal_entropy, response.requires_grad_())
 
 
-def labelled(*images):
-    """Response maps whose argmax is the labels given, (N, 6, 1, W)."""
-    return torch.nn.functional.one_hot(torch.tensor(images), 6).permute(0, 2, 1)[:, :, None] * 4.0
+def test_entropy_lies_between_one_cluster_and_all_alike():
+    one = torch.zeros(2, 4, 3, 3)
+    one[:, 2] = 200.0  # so sure that the others' shares are zero, in floating point too
+    one.requires_grad_()
+    entropy = marginal_entropy(one)
+    assert entropy.item() == 0
+    entropy.backward()
+    assert torch.isfinite(one.grad).all()
+    assert marginal_entropy(torch.zeros(2, 4, 3, 3)).item() == pytest.approx(math.log(4))
 
 
-def test_clusters_may_be_counted_over_the_batch():
-    response = labelled([0, 0, 1, 1], [2, 3, 4, 4])
-    parts = DynaSegLoss('fsf', 10, reduction='none', count='batch')(response)
-    assert parts['num_clusters'].tolist() == [5, 5]
-    assert parts['weight'].tolist() == pytest.approx([0.5, 0.5])
-    parts = DynaSegLoss('fsf', 10, reduction='none')(response)
-    assert parts['num_clusters'].tolist() == [2, 3]
+def test_entropy_is_maximised_where_it_has_a_weight(response):
+    parts = DynaSegLoss('fsf', entropy_weight=3.0)(response)
+    expected = -3.0 * marginal_entropy(response).item()
+    assert expected < 0
+    assert parts['loss_entropy'].item() == pytest.approx(expected)
+    plain = DynaSegLoss('fsf')(response)
+    assert 'loss_entropy' not in plain
+    for name, value in plain.items():  # it stands beside the others
+        assert torch.equal(value, parts[name])
 
 
-def test_clusters_may_be_counted_as_a_running_mean_of_the_training():
-    criterion = DynaSegLoss('fsf', 10, count='running')
-    first, second = labelled([0, 0, 1, 1], [2, 3, 4, 5]), labelled([0, 0, 0, 0], [1, 1, 1, 1])
-    assert criterion(first)['num_clusters'].item() == pytest.approx(3)
-    assert criterion(second)['num_clusters'].item() == pytest.approx(0.9 * 3 + 0.1 * 1)
-    criterion.eval()
-    for _ in range(2):  # an evaluation leaves it as it is
-        assert criterion(first)['weight'].item() == pytest.approx(0.28)
-    assert DynaSegLoss('fsf', 10, count='running').eval()(first)['num_clusters'].item() == 3
-    assert criterion.without_reduction().count == 'image'
+def test_entropy_of_a_batch_takes_no_part_where_images_stand_alone(response):
+    criterion = DynaSegLoss('fsf', mu=7, entropy_weight=3.0).without_reduction()
+    assert (criterion.weighting, criterion.mu, criterion.reduction) == ('fsf', 7, 'none')
+    assert 'loss_entropy' not in criterion(response)
+    assert 'loss_entropy' not in DynaSegLoss(entropy_weight=3.0, reduction='none')(response)

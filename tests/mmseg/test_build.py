@@ -23,10 +23,14 @@ def test_builds_in_evaluation_mode():
 def test_images_are_normalised_as_the_config_says(tmp_path):
     path = tmp_path / 'other.py'
     norm = {'mean': [1.0, 2.0, 3.0], 'std': [4.0, 5.0, 6.0], 'to_rgb': True}
-    path.write_text(f'_base_ = {str(find_config(NAME))!r}\nimg_norm_cfg = {norm!r}')
-    assert build_segmentor_from(path, device='cpu').img_norm_cfg == norm
+    path.write_text(f'_base_ = {str(find_config(NAME))!r}\nmodel = dict(img_norm_cfg={norm!r})')
+    normalise = build_segmentor_from(path, device='cpu').normalise
+    pixels = torch.tensor([11.0, 12.0, 13.0]).view(1, 3, 1, 1)  # BGR
+    assert normalise(pixels).flatten().tolist() == pytest.approx([12 / 4, 10 / 5, 8 / 6])
+    assert normalise.to_rgb is True
     bare = Config({'model': Config.fromfile(find_config(NAME)).model})
-    assert build_segmentor_from(bare, device='cpu').img_norm_cfg['mean'][0] == 123.675
+    normalise = build_segmentor_from(bare, device='cpu').normalise
+    assert normalise.normalization.mean == (123.675, 116.28, 103.53)
 
 
 def test_seed_decides_the_weights():

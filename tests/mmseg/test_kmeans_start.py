@@ -20,9 +20,9 @@ class Patches(torch.utils.data.Dataset):
         return 6
 
     def __getitem__(self, index):
-        img = torch.zeros(3, 8, 12)
-        img[:, :, :6] = self.COLOURS[index % 3, :, None, None]
-        img[:, :, 6:] = self.COLOURS[(index + 1) % 3, :, None, None]
+        img = torch.zeros(3, 32, 48)
+        img[:, :, :24] = self.COLOURS[index % 3, :, None, None]
+        img[:, :, 24:] = self.COLOURS[(index + 1) % 3, :, None, None]
         noise = torch.randn(img.shape, generator=torch.Generator().manual_seed(index))
         return {'img': img + 0.02 * noise, 'img_metas': {}}
 
@@ -31,13 +31,9 @@ def build(clusters=3):
     torch.manual_seed(0)
     config = {
         'type': 'DynaSeg',
-        'backbone': {
-            'type': 'PlainCNN',
-            'channels': 6,
-            'num_blocks': 1,
-            'padding_mode': 'replicate',
-        },
+        'backbone': {'type': 'PlainCNN', 'channels': 6, 'num_blocks': 1},
         'decode_head': {'type': 'ResponseHead', 'in_channels': 6, 'num_classes': clusters},
+        'img_norm_cfg': {'mean': [0.0] * 3, 'std': [1.0] * 3},
     }
     return build_segmentor(ConfigDict(config))
 
@@ -69,19 +65,19 @@ def train(model, iterations, hook, **state):
     return runner
 
 
-def test_clusters_start_at_the_centres():
+def test_clusters_start_at_the_centroids():
     model = build()
     train(model, 1, KMeansStartHook(num_images=6, pixels_per_image=40))
     model.eval()
     patches = Patches()
     with torch.no_grad():
         imgs = [patches[index]['img'] for index in range(len(patches))]
-        labels = [model.response(img[None]).argmax(1)[0] for img in imgs]
-    left = [int(label[2:6, 2:4].flatten().mode().values) for label in labels]
+        labels = [model.response(model.normalise(img[None])).argmax(1)[0] for img in imgs]
+    left = [int(label[8:24, 8:16].flatten().mode().values) for label in labels]
     assert sorted(left[:3]) == [0, 1, 2]  # a cluster a colour
     assert left[3:] == left[:3]
     for index, label in enumerate(labels):
-        assert int(label[2:6, 8:10].flatten().mode().values) == left[(index + 1) % 3]
+        assert int(label[8:24, 32:40].flatten().mode().values) == left[(index + 1) % 3]
 
 
 def test_pixels_are_drawn_by_the_seed_of_the_training():
@@ -107,7 +103,7 @@ def test_only_the_head_of_a_new_training_is_set():
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_strongest_response_is_the_nearest_centre(training):
+def test_strongest_response_is_the_nearest_centroid(training):
     head = build(clusters=5).decode_head.train(training)
     rng = np.random.default_rng(0)
     features = torch.from_numpy(rng.normal(size=(400, 6)) * rng.uniform(0.2, 2, 6) + 1).float()
@@ -121,6 +117,6 @@ def test_strongest_response_is_the_nearest_centre(training):
     assert response.std(dim=1).mean() == pytest.approx(2.0, rel=0.01)
 
 
-def test_centres_of_another_shape_are_refused():
+def test_centroids_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r'centroids must be \(3, 6\), got \(2, 6\)'):
         build().decode_head.start_from_centroids(torch.zeros(2, 6), torch.zeros(9, 6))

@@ -1,4 +1,6 @@
 # COCO-Stuff with 27 classes in PiCIE's split; see data/README.md for the layout.
+import os
+
 _base_ = './scaled_crops.py'
 dataset_type = 'CocoStuff27Dataset'
 data_root = 'data'
@@ -10,14 +12,14 @@ test_pipeline = [
         flip=False,
         transforms=[
             dict(type='Resize', keep_ratio=True),
-            dict(type='ImageToTensor', keys=['img']),
+            dict(type='DefaultFormatBundle'),
             dict(type='Collect', keys=['img']),
         ],
     ),
 ]
 data = dict(
     samples_per_gpu=16,
-    workers_per_gpu=4,
+    workers_per_gpu=min(4, os.cpu_count() or 1),
     train=dict(type=dataset_type, data_root=data_root, subset='train2017'),
     val=dict(type=dataset_type, data_root=data_root, subset='val2017', pipeline=test_pipeline),
     test=dict(type=dataset_type, data_root=data_root, subset='val2017', pipeline=test_pipeline),

@@ -7,7 +7,7 @@ train_pipeline = [
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Pad', size=crop_size, pad_val=114),  # about ImageNet's mean
-    dict(type='ImageToTensor', keys=['img']),
+    dict(type='DefaultFormatBundle'),
     dict(type='Collect', keys=['img']),
 ]
 data = dict(train=dict(pipeline=train_pipeline))

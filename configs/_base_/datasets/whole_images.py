@@ -2,7 +2,7 @@
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='ImageToTensor', keys=['img']),
+    dict(type='DefaultFormatBundle'),
     dict(type='Collect', keys=['img']),
 ]
 test_pipeline = [

@@ -53,17 +53,16 @@ def describe(
 ) -> Descriptors:
     """Describe superpixels by their colour, texture and features."""
     histograms = [
-        Descriptors.histogram(describe_colour(lab, graph), settings.colour),
-        Descriptors.histogram(describe_contrast(lab[0], graph), settings.gradient),
-        Descriptors.histogram(describe_bands(lab[0], graph), settings.bands),
-        Descriptors.histogram(describe_orientations(lab[0], graph), settings.orientation),
+        (settings.colour, describe_colour(lab, graph)),
+        (settings.gradient, describe_contrast(lab[0], graph)),
+        (settings.bands, describe_bands(lab[0], graph)),
+        (settings.orientation, describe_orientations(lab[0], graph)),
     ]
-    pixels = graph.leaves.size
     levels = [
-        Descriptors.feature(describe_feature(level, graph), weight, pixels)
-        for level, weight in zip(features, settings.features, strict=True)
+        (weight, describe_feature(level, graph))
+        for weight, level in zip(settings.features, features, strict=True)
     ]
-    return Descriptors.join([*histograms, *levels])
+    return Descriptors.join(histograms, levels, graph.leaves.size)
 
 
 def border_strengths(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dynaseg.core.regions.filters import enlarge, gradient_magnitude
 from dynaseg.core.regions.graph import RegionGraph, pooling_matrix
@@ -26,6 +28,26 @@ class SoftCues:
     contrast: np.ndarray
     fine: np.ndarray
     coarse: np.ndarray
+
+
+def soft_labels(response: Tensor) -> np.ndarray:
+    """Turn a network's response map into soft labels, those that no pixel has left out.
+
+    Args:
+        response: (1, q, h, w).
+
+    Returns:
+        Probabilities that sum to one at every pixel, float32, (K, h, w), K the labels that are the
+        most probable one somewhere.
+
+    Example:
+        >>> response = torch.tensor([[5.0, 0.0], [0.0, 5.0], [-1.0, -1.0]]).view(1, 3, 1, 2)
+        >>> soft_labels(response).shape
+        (2, 1, 2)
+    """
+    (response,) = response
+    soft = response.softmax(dim=0)[response.argmax(dim=0).unique()]
+    return (soft / soft.sum(dim=0)).cpu().numpy()
 
 
 def read_soft_maps(soft_maps: Sequence[np.ndarray], graph: RegionGraph) -> SoftCues:

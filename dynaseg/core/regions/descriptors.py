@@ -27,14 +27,13 @@ SMALLEST_NORM = 1e-12
 
 @dataclass(frozen=True)
 class Descriptors:
-    """Descriptors of regions, side by side.
+    """Descriptors of regions, side by side: first histograms, then features.
 
     Attributes:
         sums: over the pixels of each region, (L, D).
         sizes: columns that belong to each descriptor, (M,).
         weights: of each descriptor's distance, (M,).
-        centres: what is subtracted from the mean of each column of a feature, (D,); a histogram's
-            columns have nan.
+        centres: the image's mean of the columns of features, which are the last, (F,).
     """
 
     sums: np.ndarray
@@ -43,41 +42,54 @@ class Descriptors:
     centres: np.ndarray
 
     @classmethod
-    def histogram(cls, sums: np.ndarray, weight: float) -> 'Descriptors':
-        """Make a descriptor of histograms, (L, D), whose rows sum to the regions' areas."""
-        return cls(sums, (sums.shape[1],), (weight,), np.full(sums.shape[1], np.nan))
+    def join(
+        cls,
+        histograms: Sequence[tuple[float, np.ndarray]],
+        features: Sequence[tuple[float, np.ndarray]] = (),
+        pixels: int = 1,
+    ) -> 'Descriptors':
+        """Put descriptors of the same regions side by side.
 
-    @classmethod
-    def feature(cls, sums: np.ndarray, weight: float, pixels: int) -> 'Descriptors':
-        """Make a descriptor of a feature's sums, (L, D), less the image's mean."""
-        return cls(sums, (sums.shape[1],), (weight,), sums.sum(axis=0) / pixels)
+        Args:
+            histograms: weight and histograms of each, (L, D_i), whose rows sum to the areas.
+            features: weight and sums over the regions of each, (L, D_i).
+            pixels: of the image.
 
-    @classmethod
-    def join(cls, parts: Sequence['Descriptors']) -> 'Descriptors':
-        """Put descriptors of the same regions side by side."""
+        Returns:
+            The descriptors; those of weight 0 are left out.
+        """
+        histograms, features = (
+            [(weight, sums) for weight, sums in parts if weight] for parts in (histograms, features)
+        )
+        weights, sums = zip(*histograms, *features, strict=True)
+        centres = [part.sum(axis=0) / pixels for _, part in features]
         return cls(
-            np.concatenate([part.sums for part in parts], axis=1),
-            sum((part.sizes for part in parts), ()),
-            sum((part.weights for part in parts), ()),
-            np.concatenate([part.centres for part in parts]),
+            np.concatenate(sums, axis=1),
+            tuple(part.shape[1] for part in sums),
+            weights,
+            np.concatenate([np.zeros(0), *centres]),
         )
 
     def units(self, sums: np.ndarray, areas: np.ndarray) -> np.ndarray:
-        """Compute the unit vectors, (R, D), of regions from their sums, (R, D), and areas, (R,)."""
-        units = sums / areas[:, None]
-        is_feature = ~np.isnan(self.centres)
-        units[:, ~is_feature] = np.sqrt(np.maximum(units[:, ~is_feature], 0))
-        units[:, is_feature] -= self.centres[is_feature]
-        starts = np.cumsum((0, *self.sizes[:-1]))
-        norms = np.sqrt(np.add.reduceat(units * units, starts, axis=1))
-        units /= np.repeat(np.maximum(norms, SMALLEST_NORM), self.sizes, axis=1)
+        """Compute the unit vectors, (R, D), of regions from their sums, (R, D), and areas, (R, 1)."""
+        units = sums / areas
+        columns = units.shape[1] - len(self.centres)
+        np.sqrt(units[:, :columns], out=units[:, :columns])
+        if len(self.centres):
+            features = units[:, columns:]
+            features -= self.centres
+            sizes = self.sizes[-self._num_features(columns) :]
+            starts = np.cumsum((0, *sizes[:-1]))
+            norms = np.sqrt(np.add.reduceat(features * features, starts, axis=1))
+            features /= np.repeat(np.maximum(norms, SMALLEST_NORM), sizes, axis=1)
         return units
 
-    def distances(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Compute the weighted sum of the distances of unit vectors, (R, D) or (D,), to (R,)."""
-        starts = np.cumsum((0, *self.sizes[:-1]))
-        cosines = np.add.reduceat(first * second, starts, axis=-1)
-        return np.sqrt(np.maximum(1 - cosines, 0)) @ np.asarray(self.weights)
+    def _num_features(self, histogram_columns: int) -> int:
+        return int((np.cumsum(self.sizes) > histogram_columns).sum())
+
+    def summing_matrix(self) -> np.ndarray:
+        """Make the matrix that adds up the columns of each descriptor, (D, M)."""
+        return np.repeat(np.eye(len(self.sizes)), self.sizes, axis=0)
 
 
 def describe_colour(lab: np.ndarray, graph: RegionGraph) -> np.ndarray:

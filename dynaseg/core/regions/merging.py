@@ -1,6 +1,7 @@
 """Greedy merging of regions, cheapest pair first: the hierarchy above superpixels."""
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,7 @@ class Regions:
 class MergingCost:
     """The cost of making one region of two.
 
-    cost = (d + max(B / l - min(t_i, t_j), 0)) (s_i s_j / (s_i + s_j))^area_power
+    cost = (d + max(B / l - texture min(t_i, t_j), 0)) (s_i s_j / (s_i + s_j))^area_power
     (min(P_i, P_j) / l)^shape_power
 
     with d the distance of the descriptors, B and l the strength and the length of the border, t
@@ -46,13 +47,6 @@ class MergingCost:
     area_power: float = 0.05
     shape_power: float = 0.1
     texture: float = 1.0
-
-    def __call__(self, distances, strengths, lengths, textures, shares, perimeters) -> np.ndarray:
-        """Compute the costs of borders; textures, shares and perimeters are pairs of arrays."""
-        contrasts = strengths / lengths - self.texture * np.minimum(*textures)
-        costs = distances + np.maximum(contrasts, 0)
-        costs = costs * (shares[0] * shares[1] / (shares[0] + shares[1])) ** self.area_power
-        return costs * (np.minimum(*perimeters) / lengths) ** self.shape_power
 
 
 def merge_regions(regions: Regions, cost: MergingCost) -> tuple[np.ndarray, np.ndarray]:
@@ -73,33 +67,40 @@ def merge_regions(regions: Regions, cost: MergingCost) -> tuple[np.ndarray, np.n
 
 
 class _Merging:
-    """The state of a merging: the regions that are left, and their borders in a heap."""
+    """The state of a merging: the regions that are left, and their borders in a heap.
+
+    A region has some six neighbours, for which NumPy's calls cost more than their work; so what is
+    a number a region or a border is kept in lists.
+    """
 
     def __init__(self, regions: Regions, cost: MergingCost) -> None:
-        count, nodes = len(regions.areas), 2 * len(regions.areas) - 1
+        self.count = len(regions.areas)
+        nodes = 2 * self.count - 1
         self.cost, self.descriptors = cost, regions.descriptors
-        self.count, self.pixels = count, float(regions.areas.sum())
+        self.adding = regions.descriptors.summing_matrix()
+        self.weights = np.array(regions.descriptors.weights)
         self.sums = _extended(regions.descriptors.sums, nodes)
         self.units = _extended(
-            regions.descriptors.units(regions.descriptors.sums, regions.areas), nodes
+            regions.descriptors.units(regions.descriptors.sums, regions.areas[:, None]), nodes
         )
-        # Of each node: area, perimeter and texture, in one array to be gathered at once.
-        values = (regions.areas, regions.perimeters, regions.textures / regions.areas)
-        self.values = _extended(np.stack(values, axis=1).astype(np.float64), nodes)
-        self.lengths = regions.lengths.astype(np.float64).tolist()
+        self.shares = (regions.areas / regions.areas.sum()).tolist()
+        self.areas = regions.areas.tolist()
+        self.perimeters = regions.perimeters.tolist()
+        self.textures = (regions.textures / regions.areas).tolist()
+        self.lengths = regions.lengths.tolist()
         self.strengths = regions.strengths.tolist()
-        self.neighbours = [{} for _ in range(nodes)]  # border by neighbour
-        for border, (first, second) in enumerate(regions.borders.tolist()):
-            self.neighbours[first][second] = self.neighbours[second][first] = border
         self.ends = regions.borders.tolist()
+        self.neighbours = [{} for _ in range(nodes)]  # border by neighbour
+        for border, (first, second) in enumerate(self.ends):
+            self.neighbours[first][second] = self.neighbours[second][first] = border
         first, second = regions.borders.T
-        costs = self._costs(first, second, regions.strengths, regions.lengths)
-        self.heap = list(zip(costs.tolist(), range(len(costs)), strict=True))
-        heapq.heapify(self.heap)
+        distances = self._distances(self.units[first], self.units[second])
+        self.heap = []
+        self._push(range(len(self.ends)), distances)
 
     def run(self) -> tuple[np.ndarray, np.ndarray]:
-        parents = np.arange(len(self.values))
-        altitudes = np.zeros(len(self.values))
+        parents = np.arange(len(self.sums))
+        altitudes = np.zeros(len(self.sums))
         highest = 0.0
         for node in range(self.count, len(parents)):
             price, (first, second) = self._cheapest()
@@ -121,65 +122,79 @@ class _Merging:
         """Make a node of two regions, with their borders."""
         length = self.lengths[self.neighbours[first].pop(second)]
         del self.neighbours[second][first]
-        self._add_up(first, second, node, length)
-        others = self._join_borders(first, second, node)
-        if not others:
-            return
-        borders = slice(len(self.lengths) - len(others), None)
-        costs = self._costs(
-            np.array(others),
-            node,
-            np.array(self.strengths[borders]),
-            np.array(self.lengths[borders]),
-        )
-        for pair in zip(costs.tolist(), range(borders.start, len(self.lengths)), strict=False):
-            heapq.heappush(self.heap, pair)
-
-    def _add_up(self, first: int, second: int, node: int, length: float) -> None:
-        """Compute what a new node looks like from its two parts."""
-        (area, perimeter, texture), (area_2, perimeter_2, texture_2) = self.values[
-            [first, second]
-        ].tolist()
-        whole = area + area_2
-        self.values[node] = (
-            whole,
-            perimeter + perimeter_2 - 2 * length,
-            (area * texture + area_2 * texture_2) / whole,
-        )
+        self._add_up(first, second, length)
         sums = self.sums[first] + self.sums[second]
         self.sums[node] = sums
-        self.units[node] = self.descriptors.units(sums[None], np.array([whole]))[0]
+        unit = self.descriptors.units(sums[None], self.areas[node])[0]
+        self.units[node] = unit
+        old = len(self.lengths)
+        others = self._join_borders(first, second, node)
+        if others:
+            distances = self._distances(self.units[others], unit)
+            self._push(range(old, len(self.lengths)), distances)
+
+    def _add_up(self, first: int, second: int, length: float) -> None:
+        """Compute a new node's numbers from those of its two parts."""
+        areas, textures = self.areas, self.textures
+        area = areas[first] + areas[second]
+        edges = textures[first] * areas[first] + textures[second] * areas[second]
+        areas.append(area)
+        textures.append(edges / area)
+        self.shares.append(self.shares[first] + self.shares[second])
+        self.perimeters.append(self.perimeters[first] + self.perimeters[second] - 2 * length)
 
     def _join_borders(self, first: int, second: int, node: int) -> list[int]:
         """Give a new node the borders of its parts; return its neighbours."""
-        old = self.neighbours[first], self.neighbours[second]
-        self.neighbours[first] = self.neighbours[second] = {}
-        others = list(old[0]) + [other for other in old[1] if other not in old[0]]
-        for other in others:
-            parts = [borders.pop(other) for borders in old if other in borders]
-            border = len(self.lengths)
-            self.lengths.append(sum(self.lengths[part] for part in parts))
-            self.strengths.append(sum(self.strengths[part] for part in parts))
-            self.ends.append([other, node])
-            around = self.neighbours[other]
-            around.pop(first, None)
-            around.pop(second, None)
-            around[node] = self.neighbours[node][other] = border
-        return others
+        lengths, strengths, neighbours = self.lengths, self.strengths, self.neighbours
+        joined, rest = neighbours[first], neighbours[second]
+        neighbours[first] = neighbours[second] = {}
+        around = neighbours[node]
+        for other, border in joined.items():
+            length, strength = lengths[border], strengths[border]
+            back = neighbours[other]
+            del back[first]
+            shared = rest.pop(other, None)
+            if shared is not None:
+                length += lengths[shared]
+                strength += strengths[shared]
+                del back[second]
+            back[node] = around[other] = len(lengths)
+            lengths.append(length)
+            strengths.append(strength)
+            self.ends.append((other, node))
+        for other, border in rest.items():
+            back = neighbours[other]
+            del back[second]
+            back[node] = around[other] = len(lengths)
+            lengths.append(lengths[border])
+            strengths.append(strengths[border])
+            self.ends.append((other, node))
+        return list(around)
 
-    def _costs(self, first, second, strengths, lengths) -> np.ndarray:
-        """Compute the costs of borders between nodes; ``second`` may be a single one."""
-        distances = self.descriptors.distances(self.units[first], self.units[second])
-        area, perimeter, texture = self.values[first].T
-        area_2, perimeter_2, texture_2 = self.values[second].T
-        shares = area / self.pixels, area_2 / self.pixels
-        return self.cost(
-            distances, strengths, lengths, (texture, texture_2), shares, (perimeter, perimeter_2)
-        )
+    def _distances(self, first: np.ndarray, second: np.ndarray) -> list[float]:
+        """Add up the weighted distances of unit vectors, (R, D), and others, (R, D) or (D,)."""
+        cosines = (first * second) @ self.adding
+        return (np.sqrt(np.maximum(1 - cosines, 0)) @ self.weights).tolist()
+
+    def _push(self, borders: Sequence[int], distances: Sequence[float]) -> None:
+        """Put borders on the heap, at what it costs to take them away."""
+        textures, shares, perimeters = self.textures, self.shares, self.perimeters
+        suppression = self.cost.texture
+        area_power, shape_power = self.cost.area_power, self.cost.shape_power
+        for border, distance in zip(borders, distances, strict=True):
+            first, second = self.ends[border]
+            length = self.lengths[border]
+            texture = min(textures[first], textures[second])
+            contrast = self.strengths[border] / length - suppression * texture
+            share, other = shares[first], shares[second]
+            price = distance + max(contrast, 0.0)
+            price *= (share * other / (share + other)) ** area_power
+            price *= (min(perimeters[first], perimeters[second]) / length) ** shape_power
+            heapq.heappush(self.heap, (price, border))
 
 
 def _extended(values: np.ndarray, nodes: int) -> np.ndarray:
-    """Make room for all nodes behind the values of superpixels, (L, ...) to (nodes, ...)."""
-    extended = np.zeros((nodes, *values.shape[1:]), dtype=values.dtype)
+    """Make room for all nodes behind the values of superpixels, (L, D) to (nodes, D)."""
+    extended = np.zeros((nodes, values.shape[1]))
     extended[: len(values)] = values
     return extended

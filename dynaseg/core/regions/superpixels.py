@@ -27,7 +27,7 @@ def make_superpixels(strength: np.ndarray, min_depth: float = 0.05) -> np.ndarra
         >>> make_superpixels(np.array([[0.0, 0.0, 1.0, 0.0, 0.0, 0.02, 0.0]]))
         array([[0, 0, 0, 1, 1, 1, 1]], dtype=int32)
     """
-    levels = np.rint(strength * LEVELS).astype(np.int32)
+    levels = np.rint(strength * LEVELS).astype(np.int16)
     depth = max(1, round(min_depth * LEVELS))
     filled = reconstruction(levels + depth, levels, method='erosion')
     markers = label(filled - levels >= depth, connectivity=2)

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 
+# By the type of what has the key, or where it has none by the key that holds it.
 RENAMED = {
-    'loss_decode.balance': 'loss_decode.entropy_weight',
-    'fit.floor': 'fit.min_clusters',
-    'fit.settled': 'fit.tol',
+    'DynaSegLoss.balance': 'entropy_weight',
+    'fit.floor': 'min_clusters',
+    'fit.settled': 'tol',
 }
 REMOVED = {
-    'loss_decode.count': 'the clusters of each image are counted',
-    'loss_decode.penalty': 'the continuity is the mean absolute difference',
-    'loss_decode.diagonal': 'the continuity is that of vertical and horizontal neighbours',
-    'backbone.padding_mode': 'borders are padded with zeros',
-    'neck.weights': 'levels count alike',
+    'DynaSegLoss.count': 'the clusters of each image are counted',
+    'DynaSegLoss.penalty': 'the continuity is the mean absolute difference',
+    'DynaSegLoss.diagonal': 'the continuity is that of vertical and horizontal neighbours',
+    'PlainCNN.padding_mode': 'borders are padded with zeros',
+    'NormalizedLevels.weights': 'levels count alike',
     'train_cfg.views': 'a second view of an image did not pay',
     'train_cfg.teacher': 'a teacher did not pay',
 }
@@ -30,18 +31,18 @@ def refuse_old_keys(config: Mapping, path: str = 'model') -> None:
         ValueError: if there is one; it gives the key and what to write.
 
     Example:
-        >>> refuse_old_keys({'decode_head': {'loss_decode': {'balance': 2.0}}})
+        >>> refuse_old_keys({'test_cfg': {'fit': {'floor': 3}}})
         Traceback (most recent call last):
-        ValueError: model.decode_head.loss_decode.balance is now loss_decode.entropy_weight
+        ValueError: model.test_cfg.fit.floor is now model.test_cfg.fit.min_clusters
     """
-    if config.get('type') in TYPES:
-        raise ValueError(f'{path}.type={config["type"]!r} is now {TYPES[config["type"]]!r}')
+    kind = config.get('type', path.rpartition('.')[2])
+    if kind in TYPES:
+        raise ValueError(f'{path}.type={kind!r} is now {TYPES[kind]!r}')
     for key, value in config.items():
-        name = f'{path.rpartition(".")[2]}.{key}'
+        name = f'{kind}.{key}'
         if name in RENAMED:
-            raise ValueError(f'{path}.{key} is now {RENAMED[name]}')
-        # A neck of another library may have such a key.
-        if name in REMOVED and not (key == 'weights' and config['type'] != 'NormalizedLevels'):
+            raise ValueError(f'{path}.{key} is now {path}.{RENAMED[name]}')
+        if name in REMOVED:
             raise ValueError(f'{path}.{key} is gone: {REMOVED[name]}')
         if isinstance(value, Mapping):
             refuse_old_keys(value, f'{path}.{key}')

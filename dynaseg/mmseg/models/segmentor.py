@@ -88,6 +88,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         test_cfg = mmcv.ConfigDict({'mode': 'whole', **(test_cfg or {})})
         parts = {'backbone': backbone, 'neck': neck, 'decode_head': decode_head}
         refuse_old_keys(parts | {'train_cfg': train_cfg, 'test_cfg': test_cfg})
+        if test_cfg.mode != 'whole':
+            raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
         for name, given, known in (('train', train_cfg or {}, ()), ('test', test_cfg, TEST_KEYS)):
             if unknown := sorted(set(given) - set(known)):
                 raise ValueError(
@@ -104,8 +106,6 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         )
         with _named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
-        if test_cfg.mode != 'whole':
-            raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
         self.predict_scale = test_cfg.get('predict_scale', 1.0)
         if not self.predict_scale >= 1:
             raise ValueError(

@@ -172,12 +172,19 @@ def test_unused_ids_are_named(sample_data):
         dataset.pre_eval(np.zeros((40, 48), int), 0)
 
 
-@pytest.mark.parametrize('content', [b'', b'this is no image', b'\xff\xd8\xff\xe0\x00\x10JFIF'])
-def test_unreadable_pictures_are_named(sample_data, content):
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (b'', 'the file is empty'),
+        (b'this is no image', 'not a JPEG, PNG'),
+        (b'\xff\xd8\xff\xe0\x00\x10JFIF', 'damaged'),
+    ],
+)
+def test_unreadable_pictures_are_named(sample_data, content, reason):
     picture = images(sample_data)[0]
     picture.write_bytes(content)
     dataset = build(sample_data, subset='val2017')
-    with pytest.raises(ValueError, match=rf'{picture.name} cannot be read as an image'):
+    with pytest.raises(ValueError, match=rf'{picture.name}: {reason}'):
         dataset[0]
 
 

@@ -62,11 +62,6 @@ def test_objects_and_background_are_segments_and_void_counts_nowhere(root):
     assert metrics['mIoU'] == pytest.approx((1 + 1) / 3)
 
 
-def test_background_may_be_left_out(root):
-    (statistics,) = build(root, background=False).pre_eval(OBJECTS.astype(np.int64), 0)
-    assert statistics.segment_ious[0].tolist() == [1, 1]
-
-
 def test_classes_as_segments(root):
     dataset = build(root, ann_dir='SegmentationClass')
     (statistics,) = dataset.pre_eval(OBJECTS.astype(np.int64), 0)

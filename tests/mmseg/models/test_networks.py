@@ -2,7 +2,8 @@ import pytest
 import torch
 from mmseg.models import build_backbone, build_head
 
-from dynaseg.core.networks import PlainCNN
+import dynaseg.mmseg  # noqa: F401  (registers the models)
+from dynaseg.core.networks import PlainCNN, ResponseNetwork
 
 
 def test_plain_cnn_keeps_the_resolution():
@@ -19,6 +20,17 @@ def test_plain_cnn_returns_the_chosen_blocks_in_order():
     first, last = backbone(img)
     torch.testing.assert_close(first, backbone.blocks[0](img))
     torch.testing.assert_close(last, backbone.blocks[2](backbone.blocks[1](first)))
+
+
+def test_network_of_the_core_is_that_of_the_segmentor():
+    torch.manual_seed(0)
+    backbone = build_backbone({'type': 'PlainCNN', 'channels': 6})
+    head = build_head({'type': 'ResponseHead', 'in_channels': 6, 'num_classes': 6})
+    network = ResponseNetwork(channels=6)
+    values = [*backbone.state_dict().values(), *head.state_dict().values()]
+    network.load_state_dict(dict(zip(network.state_dict(), values, strict=True)))
+    img = torch.rand(2, 3, 9, 11)
+    torch.testing.assert_close(network(img), head(backbone(img)))
 
 
 @pytest.mark.parametrize('out_indices', [(2,), (-1,), (0, 5)])

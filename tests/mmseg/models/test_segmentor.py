@@ -9,6 +9,8 @@ from torch.nn.functional import interpolate
 
 import dynaseg.mmseg  # noqa: F401  (registers the models)
 from dynaseg.core import ProbabilityRefinement
+from dynaseg.mmseg.models.old_keys import refuse_old_keys
+from dynaseg.mmseg.predictor import TrainedPredictor
 
 PLAIN = {
     'type': 'DynaSeg',
@@ -40,6 +42,10 @@ def build(config, **changes):
     return build_segmentor(ConfigDict({**config, **changes}))
 
 
+def make_pixels(*shape):
+    return torch.randint(0, 256, shape).float()
+
+
 def metas(img):
     shape = (*img.shape[2:], 3)
     return [{'ori_shape': shape, 'img_shape': shape, 'pad_shape': shape, 'flip': False}] * len(img)
@@ -48,8 +54,8 @@ def metas(img):
 @pytest.mark.parametrize(('config', 'shape'), [(PLAIN, (8, 32, 40)), (RESNET_FPN, (12, 8, 10))])
 def test_trains_and_predicts_without_labels(config, shape):
     model = build(config)
-    img = torch.rand(2, 3, 32, 40)
-    assert model.response(img).shape == (2, *shape)
+    img = make_pixels(2, 3, 32, 40)
+    assert model.response(model.normalise(img)).shape == (2, *shape)
     losses = model.forward_train(img, metas(img))
     loss, logged = model._parse_losses(losses)
     expected = {'loss_sim', 'loss_con', 'weight', 'num_clusters'}
@@ -68,7 +74,7 @@ def test_trains_and_predicts_without_labels(config, shape):
 
 
 def test_labels_change_nothing():
-    img = torch.rand(1, 3, 16, 16)
+    img = make_pixels(1, 3, 16, 16)
     model = build(PLAIN)
     without = model.forward_train(img, metas(img))
     labelled = model.forward_train(img, metas(img), torch.ones(1, 1, 16, 16, dtype=torch.int64))
@@ -85,12 +91,13 @@ def test_sliding_windows_are_refused():
 @pytest.mark.parametrize('config', [PLAIN, RESNET_FPN])
 def test_predicts_as_mmsegmentation_does_unless_told_otherwise(config):
     model = build(config).eval()
-    img = torch.rand(2, 3, 32, 40)
+    pixels = make_pixels(2, 3, 32, 40)
+    img = model.normalise(pixels)
     with torch.no_grad():
         expected = EncoderDecoder.encode_decode(model, img, metas(img))
         assert torch.equal(model.encode_decode(img, metas(img)), expected)
         expected = EncoderDecoder.inference(model, img, metas(img), True)
-        assert torch.equal(model.inference(img, metas(img), True), expected)
+        assert torch.equal(model.inference(pixels, metas(img), True), expected)
 
 
 def test_network_sees_enlarged_images_as_far_as_pixels_go():
@@ -111,7 +118,8 @@ def test_network_sees_enlarged_images_as_far_as_pixels_go():
 def test_probabilities_are_refined_by_the_image_as_it_was_before_padding_and_flip():
     refine = {'radius': 3, 'eps': 0.1}
     model = build(PLAIN, test_cfg={'refine': refine}).eval()
-    img = torch.rand(1, 3, 16, 24)
+    pixels = make_pixels(1, 3, 16, 24)
+    img = model.normalise(pixels)
     inner = img[:, :, :14, :20]
     refinement = ProbabilityRefinement(**refine)
     for flip, axis in ((None, None), ('horizontal', 3), ('vertical', 2)):
@@ -121,27 +129,185 @@ def test_probabilities_are_refined_by_the_image_as_it_was_before_padding_and_fli
         guide = inner if flip is None else inner.flip(axis)
         with torch.no_grad():
             plain = EncoderDecoder.inference(model, img, [meta], True)
-            refined = model.inference(img, [meta], True)
-            (labels,) = model.simple_test(img, [meta])
+            refined = model.inference(pixels, [meta], True)
+            (labels,) = model.simple_test(pixels, [meta])
         torch.testing.assert_close(refined, refinement(plain, guide))
         assert (refined - plain).abs().max() > 1e-4
         assert np.array_equal(labels, refined.argmax(dim=1)[0])
 
 
+def make_photograph(height, width):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def as_pixels(photograph):
+    """What a pipeline makes of a photograph, RGB: BGR, (1, 3, H, W)."""
+    return torch.from_numpy(photograph[..., ::-1].copy()).permute(2, 0, 1)[None]
+
+
 def test_photographs_get_the_labels_of_the_test():
     test_cfg = {'predict_scale': 2.0, 'refine': {'radius': 3}}
     model = build(PLAIN, test_cfg=test_cfg).eval()
-    photograph = np.random.default_rng(0).integers(0, 256, (14, 20, 3)).astype(np.uint8)
-    img = model.normalise(photograph)[None]
+    photograph = make_photograph(14, 20)
+    img = as_pixels(photograph)
     with torch.no_grad():
         (expected,) = model.simple_test(img, metas(img))
-    result = model.segment(photograph)
-    clusters, expected = np.unique(expected, return_inverse=True)
-    assert np.array_equal(result.labels, expected.reshape(14, 20))
-    assert result.num_clusters == [len(clusters)]
-    small = build(PLAIN, test_cfg={**test_cfg, 'predict_pixels': 70}).eval().segment(photograph)
+    (result,) = TrainedPredictor(model)([photograph])
+    assert result.fit is None
+    expected = np.unique(expected, return_inverse=True)[1].reshape(14, 20)
+    assert np.array_equal(result.labels, expected)
+    bounded = build(PLAIN, test_cfg={**test_cfg, 'predict_pixels': 70}).eval()
+    (small,) = TrainedPredictor(bounded)([photograph])
     assert small.labels.shape == (14, 20)
-    assert torch.equal(small.labels[::2, ::2].repeat_interleave(2, 0)[:, :1], small.labels[:, :1])
+    assert np.array_equal(small.labels, small.labels[::2, ::2].repeat(2, 0).repeat(2, 1))
+
+
+def test_photographs_of_several_sizes_come_out_in_order():
+    model = build(PLAIN).eval()
+    photographs = [make_photograph(14, 20), make_photograph(9, 31), make_photograph(14, 20)]
+    together = TrainedPredictor(model)(photographs)
+    assert [result.labels.shape for result in together] == [(14, 20), (9, 31), (14, 20)]
+    for photograph, result in zip(photographs, together, strict=True):
+        assert np.array_equal(result.labels, TrainedPredictor(model)([photograph])[0].labels)
+
+
+@pytest.mark.parametrize(
+    'norm',
+    [
+        {},
+        {'mean': [1.0, 2.0, 3.0], 'std': [4.0, 5.0, 6.0], 'to_rgb': True},
+        {'mean': [103.53, 116.28, 123.675], 'std': [1.0, 2.0, 3.0], 'to_rgb': False},
+    ],
+)
+def test_pixels_are_normalised_as_mmsegmentation_does(norm):
+    stock = {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'to_rgb': True}
+    stock |= norm
+    model = build(PLAIN, **({'img_norm_cfg': norm} if norm else {}))
+    photograph = make_photograph(14, 20)
+    bgr = photograph[..., ::-1].astype(np.float32)
+    expected = mmcv.imnormalize(
+        bgr, np.array(stock['mean']), np.array(stock['std']), stock['to_rgb']
+    )
+    expected = torch.from_numpy(expected).permute(2, 0, 1)[None]
+    for pixels in (as_pixels(photograph), as_pixels(photograph).float()):
+        torch.testing.assert_close(model.normalise(pixels), expected, rtol=1e-5, atol=1e-5)
+    rgb = torch.from_numpy(photograph).permute(2, 0, 1)[None]
+    torch.testing.assert_close(model.normalise.from_rgb(rgb), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('norm', [{}, {'mean': [1.0, 2.0, 3.0], 'std': [4.0, 5.0, 6.0]}])
+def test_training_tests_and_features_see_normalised_pixels(norm):
+    model = build(PLAIN, img_norm_cfg=norm).eval()
+    pixels = make_pixels(2, 3, 16, 24)
+    img = model.normalise(pixels)
+    with torch.no_grad():
+        response = model.response(img)
+        losses = model.forward_train(pixels, metas(img))
+        assert losses['loss_sim'].item() == pytest.approx(
+            model.decode_head.losses(response)['loss_sim'].item()
+        )
+        labels = model.forward_test([pixels], [metas(img)])
+        assert np.array_equal(labels, response.argmax(dim=1).numpy())
+        torch.testing.assert_close(model.features(pixels), model.backbone(img)[0])
+
+
+def test_a_pipeline_that_normalises_is_refused():
+    model = build(PLAIN).eval()
+    img = make_pixels(1, 3, 16, 16)
+    (meta,) = metas(img)
+    meta['img_norm_cfg'] = {'mean': [123.675] * 3, 'std': [58.395] * 3, 'to_rgb': True}
+    for call in (
+        lambda: model.forward_train(img, [meta]),
+        lambda: model.forward_test([img], [[meta]]),
+        lambda: model.inference(img, [meta], True),
+    ):
+        with pytest.raises(ValueError, match=r'has a Normalize step, and DynaSeg normalises'):
+            call()
+    meta['img_norm_cfg'] = {'mean': np.zeros(3), 'std': np.ones(3), 'to_rgb': False}  # mmseg's own
+    assert model.forward_train(img, [meta])['loss_sim'] > 0
+
+
+@pytest.mark.parametrize(
+    ('norm', 'error', 'message'),
+    [
+        ({'std': [1.0, 0.0, 1.0]}, ValueError, 'img_norm_cfg: mean and std must be as many'),
+        ({'mean': [1.0]}, ValueError, 'img_norm_cfg: mean and std must be as many'),
+        ({'rgb': True}, TypeError, "img_norm_cfg: .*'rgb'"),
+    ],
+)
+def test_unfit_normalisation_is_an_error_that_names_it(norm, error, message):
+    with pytest.raises(error, match=message):
+        build(PLAIN, img_norm_cfg=norm)
+
+
+@pytest.mark.parametrize(
+    ('entry', 'message'),
+    [
+        ({'test_cfg': {'predict_scal': 2}}, r"test_cfg has no predict_scal: .*'predict_scale'"),
+        ({'test_cfg': {'b': 1, 'a': 1, 'mode': 'whole'}}, 'test_cfg has no a, b: expected'),
+        ({'train_cfg': {'steps': 1}}, 'train_cfg has no steps: expected nothing'),
+    ],
+)
+def test_unknown_entries_are_refused(entry, message):
+    with pytest.raises(ValueError, match=message):
+        build(PLAIN, **entry)
+
+
+def test_empty_train_cfg_is_taken():
+    for nothing in (None, {}):
+        assert build(PLAIN, train_cfg=nothing).train_cfg in (None, {})
+
+
+LOSS = {'type': 'DynaSegLoss'}
+HEAD = PLAIN['decode_head']
+NECK = {'type': 'NormalizedLevels'}
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
+            {'decode_head': {**HEAD, 'loss_decode': {**LOSS, 'balance': 2.0}}},
+            r'model\.decode_head\.loss_decode\.balance is now .*loss_decode\.entropy_weight',
+        ),
+        ({'test_cfg': {'fit': {'floor': 3}}}, r'model\.test_cfg\.fit\.floor is now .*fit\.min_clu'),
+        (
+            {'test_cfg': {'fit': {'settled': 0.1}}},
+            r'model\.test_cfg\.fit\.settled is now .*fit\.tol',
+        ),
+        (
+            {'neck': {**NECK, 'weights': (1, 1)}},
+            r'model\.neck\.weights is gone: levels count alike',
+        ),
+        ({'train_cfg': {'views': {}}}, r'model\.train_cfg\.views is gone: '),
+        ({'train_cfg': {'teacher': {}}}, r'model\.train_cfg\.teacher is gone: '),
+        (
+            {'backbone': {**PLAIN['backbone'], 'padding_mode': 'zeros'}},
+            r'model\.backbone\.padding_mode is gone: borders are padded with zeros',
+        ),
+        (
+            {'backbone': {'type': 'TimmBackbone', 'name': 'resnet18'}},
+            r"model\.backbone\.type='TimmBackbone' is now 'TimmFeatures'",
+        ),
+        *(
+            (
+                {'decode_head': {**HEAD, 'loss_decode': {**LOSS, key: 1}}},
+                rf'model\.decode_head\.loss_decode\.{key} is gone: ',
+            )
+            for key in ('count', 'penalty', 'diagonal')
+        ),
+    ],
+)
+def test_old_keys_are_errors_that_say_what_to_write(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build(PLAIN, **changes)
+
+
+def test_other_libraries_parts_may_have_such_keys():
+    refuse_old_keys({'neck': {'type': 'BiFPN', 'weights': (1, 2)}})
+    refuse_old_keys({'backbone': {'type': 'ConvNet', 'padding_mode': 'reflect'}})
+    refuse_old_keys({'decode_head': {'loss_decode': {'type': 'OhemLoss', 'penalty': 'l2'}}})
+    refuse_old_keys({'neck': None, 'train_cfg': {}})
 
 
 @pytest.mark.parametrize(
@@ -149,7 +315,10 @@ def test_photographs_get_the_labels_of_the_test():
     [
         ({'predict_scale': 0.5}, r'test_cfg\.predict_scale must be at least 1, got 0\.5'),
         ({'predict_pixels': 0}, r'test_cfg\.predict_pixels must be positive or None, got 0'),
-        ({'refine': {'radius': 0}}, r'test_cfg\.refine: radius must be at least 1, got 0'),
+        (
+            {'refine': {'radius': 0}},
+            r'test_cfg\.refine: radius must be an integer of at least 1, got 0',
+        ),
     ],
 )
 def test_prediction_settings_out_of_range_are_errors_that_name_them(entry, message):
@@ -159,9 +328,9 @@ def test_prediction_settings_out_of_range_are_errors_that_name_them(entry, messa
 
 def test_training_lowers_the_loss():
     model = build(PLAIN)
-    img = torch.zeros(1, 3, 24, 24)
-    img[:, 0, :, 12:] = 2
-    img += 0.2 * torch.randn(img.shape)
+    img = torch.full((1, 3, 24, 24), 120.0)
+    img[:, 2, :, 12:] = 230
+    img += 12 * torch.randn(img.shape)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     totals = []
     for _ in range(30):
