@@ -8,8 +8,8 @@ from mmseg.datasets import CustomDataset
 from mmseg.datasets.builder import DATASETS
 
 from dynaseg.io.files import IMAGE_SUFFIXES, take_evenly, walk_images
-from dynaseg.io.writing import write_label_map
 from dynaseg.io.palette import distinct_palette
+from dynaseg.io.writing import write_label_map
 
 NUM_COLOURS = 256
 
