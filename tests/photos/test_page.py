@@ -73,7 +73,7 @@ def test_page_shows_what_the_record_says(record):
     for expected in (
         'sub/a&b <1>#?.jpg',
         'c.jpg',
-        '640 × 480',
+        '640 \N{MULTIPLICATION SIGN} 480',
         '1,234 regions · 3 clusters · 1.2 s',
         '1 region · ',
         'labels that no longer changed',
