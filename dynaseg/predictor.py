@@ -176,6 +176,16 @@ class RegionPredictor:
         return Segmentation(renumber(majority_labels(clusters, regions)), fits[0], hierarchy)
 
 
+def start_seeds(seed: int, number: int) -> list[int]:
+    """Make the seeds of the weights from which several fits to an image start.
+
+    Example:
+        >>> start_seeds(7, 3)
+        [7, 1007, 2007]
+    """
+    return [seed + 1000 * index for index in range(number)]
+
+
 def _by_size(
     images: Sequence[np.ndarray], segment: Callable[[list[np.ndarray]], list[Segmentation]]
 ) -> list[Segmentation]:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynaseg.core.regions.filters import lab_image, smooth, sobel, halve
+from dynaseg.core.regions.filters import halve, lab_image, smooth, sobel
 
 CHANNELS = ('rgb', 'texture')
 SPREAD_FLOOR = 1e-3

@@ -7,6 +7,7 @@ import numpy as np
 from mmseg.datasets import CustomDataset
 from mmseg.datasets.builder import DATASETS
 
+from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import IMAGE_SUFFIXES, take_evenly, walk_images, write_label_map
 from dynaseg.io.palette import distinct_palette
 
@@ -81,7 +82,7 @@ class ImageFolderDataset(CustomDataset):
         """Write label maps as PNG: 8 bits, or 16 where an image has labels above 255.
 
         Args:
-            results: label of each pixel, integers from 0, (H, W) an image.
+            results: label of each pixel, integers from 0, (H, W), or a hierarchy, an image.
             imgfile_prefix: the folder they are written to: FOLDER/NAME.jpg gives
                 ``imgfile_prefix``/FOLDER/NAME.jpg.png.
             indices: the images' indices in the data set; all of them in order if None.
@@ -97,6 +98,8 @@ class ImageFolderDataset(CustomDataset):
         paths = []
         for labels, index in zip(results, indices, strict=True):
             path = Path(imgfile_prefix, f'{self.img_infos[index]["filename"]}.png')  # one each
+            if isinstance(labels, RegionHierarchy):
+                labels = labels.regions()
             write_label_map(path, np.asarray(labels))
             paths.append(str(path))
         return paths

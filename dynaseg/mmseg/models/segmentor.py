@@ -1,41 +1,25 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import mmcv
 import numpy as np
 from mmseg.models.builder import SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
-from torch import Tensor, nn
+from torch import Tensor
 
-from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement, ProbabilityRefinement
+from dynaseg.core import ProbabilityRefinement
+from dynaseg.core.regions import RegionHierarchy
 from dynaseg.core.sizes import enlarge, limit_size, resize_maps
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys
+from dynaseg.mmseg.models.predictors import (
+    TestSettings,
+    TrainedPredictor,
+    make_predictor,
+    named,
+)
 from dynaseg.mmseg.scratch import FromScratchMixin
-from dynaseg.predictor import FittedPredictor
+from dynaseg.predictor import FittedPredictor, RegionPredictor
 
-TEST_KEYS = {'mode', 'predict_scale', 'predict_pixels', 'refine', 'fit'}
-
-
-@contextmanager
-def _named(key: str) -> Iterator[None]:
-    """Put the key of the config before what its arguments raise."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f'{key}: {error}') from error
-
-
-class _Responses(nn.Module):
-    """A segmentor as a plain network from normalised images to response maps."""
-
-    def __init__(self, segmentor: 'DynaSeg') -> None:
-        super().__init__()
-        self.segmentor = segmentor
-
-    def forward(self, img: Tensor) -> Tensor:
-        return self.segmentor.response(img)
+TEST_KEYS = {'mode', 'predict_scale', 'predict_pixels', 'refine', 'fit', 'regions'}
 
 
 @SEGMENTORS.register_module()
@@ -64,7 +48,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             loss, and these three do not apply; it holds arguments of
             :class:`dynaseg.core.Fitter`, ``refine``, a dict of arguments of
             :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the least number of
-            clusters: a number, or ``'silhouette'`` for that of the image's colours.
+            clusters: a number, or ``'silhouette'`` for that of the image's colours. With
+            ``regions``, a dict of entries of :class:`dynaseg.core.regions.RegionSettings`, tests
+            give a hierarchy of regions an image, which region data sets evaluate: of the trained
+            network's probabilities or, with ``fit``, of as many fits as ``num_fits`` (4) says, to
+            the ``channels`` ('texture') of the image; the backbone then takes so many (9).
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
@@ -104,7 +92,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             init_cfg=init_cfg,
             pretrained=pretrained,
         )
-        with _named('img_norm_cfg'):
+        with named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
         self.predict_scale = test_cfg.get('predict_scale', 1.0)
         if not self.predict_scale >= 1:
@@ -118,25 +106,21 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             )
         self.refinement = None
         if test_cfg.get('refine') is not None:
-            with _named('test_cfg.refine'):
+            with named('test_cfg.refine'):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
-        self.fitted_predictor = None
-        if test_cfg.get('fit') is not None:
-            with _named('test_cfg.fit'):
-                self.fitted_predictor = self._make_fitted_predictor(dict(test_cfg['fit']))
+        self.test_settings = TestSettings(
+            self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
+        )
 
-    def _make_fitted_predictor(self, fit: dict) -> FittedPredictor:
-        loss = self.decode_head.loss_decode
-        if not isinstance(loss, DynaSegLoss):
-            raise ValueError(
-                f"needs decode_head.loss_decode of type 'DynaSegLoss', got {type(loss).__name__!r}"
-            )
-        refinement, min_clusters = fit.pop('refine', None), fit.pop('min_clusters', 1)
-        if refinement is not None:
-            with _named('refine'):
-                refinement = LabelRefinement(**refinement)
-        fitter = Fitter(loss.without_reduction(), refinement=refinement, **fit)
-        return FittedPredictor(_Responses(self), fitter, min_clusters, self.normalise.from_rgb)
+    @property
+    def predictor(self) -> FittedPredictor | RegionPredictor | TrainedPredictor:
+        """What segments images, RGB, uint8, (H, W, 3), as ``test_cfg`` says."""
+        return make_predictor(self, self.test_settings)
+
+    @property
+    def sees_whole_images(self) -> bool:
+        """Whether the test images are segmented one by one, each as a photograph is."""
+        return (self.test_settings.fitter or self.test_settings.settings) is not None
 
     def response(self, img: Tensor) -> Tensor:
         """Compute the normalised response map.
@@ -226,7 +210,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             Cluster of each pixel, (H, W) an image.
         """
-        if self.fitted_predictor is not None and len(imgs) == 1:
+        if self.sees_whole_images and len(imgs) == 1:
             return self.simple_test(imgs[0], img_metas[0], **kwargs)
         return super().forward_test(imgs, img_metas, **kwargs)
 
@@ -241,9 +225,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             rescale: whether the labels are wanted at the images' original size.
 
         Returns:
-            Cluster of each pixel, (H, W) an image.
+            Cluster of each pixel, (H, W) an image; with ``test_cfg.regions`` a hierarchy of
+            regions an image.
         """
-        if self.fitted_predictor is None:
+        if not self.sees_whole_images:
             return super().simple_test(img, img_meta, rescale)
         refuse_normalised(img_meta)
         images = [
@@ -251,7 +236,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             for one, meta in zip(img, img_meta, strict=True)
         ]
         results = []
-        for segmentation, meta in zip(self.fitted_predictor(images), img_meta, strict=True):
+        for segmentation, meta in zip(self.predictor(images), img_meta, strict=True):
+            if segmentation.hierarchy is not None:
+                results.append(segmentation.hierarchy)
+                continue
             # OpenCV resizes no 64-bit integers; a response map has no 32768 channels.
             labels = segmentation.labels.astype(np.int16)
             if rescale:
@@ -262,25 +250,27 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
         """Refuse where images are fitted: each augmentation would have clusters of its own."""
-        if self.fitted_predictor is not None:
+        if self.sees_whole_images:
             raise NotImplementedError('test_cfg.fit and test-time augmentation exclude each other')
         return super().aug_test(imgs, img_metas, rescale)
 
     def show_result(
         self,
         img: str | np.ndarray,
-        result: list[np.ndarray],
+        result: list[np.ndarray | RegionHierarchy],
         palette: np.ndarray | None = None,
         **kwargs,
     ) -> np.ndarray | None:
         """Draw clusters over an image, as ``EncoderDecoder.show_result`` draws classes.
 
         The clusters are not the data set's classes and may outnumber them, so they have colours of
-        their own and ``palette`` is not used.
+        their own and ``palette`` is not used. Of a hierarchy its regions at detail .5 are drawn.
         """
+        result = [one.regions() if isinstance(one, RegionHierarchy) else one for one in result]
         classes = self.CLASSES
         try:
-            self.CLASSES = [str(cluster) for cluster in range(self.num_classes)]
-            return super().show_result(img, result, distinct_palette(self.num_classes), **kwargs)
+            number = max(self.num_classes, int(result[0].max()) + 1)
+            self.CLASSES = [str(cluster) for cluster in range(number)]
+            return super().show_result(img, result, distinct_palette(number), **kwargs)
         finally:
             self.CLASSES = classes
