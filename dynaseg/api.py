@@ -1,6 +1,7 @@
 """What the package offers: one picture in memory, or files."""
 
 from collections.abc import Iterable
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,34 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement, ResponseNetwork
 from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
 from dynaseg.photos.finding import find_images
-from dynaseg.photos.results import OUTPUTS, Results
+from dynaseg.photos.outputs import OUTPUTS
+from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
+from dynaseg.photos.results import Results
 from dynaseg.photos.segment import Predictor, segment_files
-from dynaseg.predictor import FittedPredictor, Segmentation
+from dynaseg.predictor import Segmentation, make_region_predictor
 from dynaseg.version import __version__
 
 if TYPE_CHECKING:
     from mmcv import Config
 
 GPU_BATCH = 16
-
-# What suits photographs: docs/method.md has how each was chosen.
-DEFAULT_FIT = {
-    'iterations': 15,
-    'lr': 0.2,
-    'momentum': 0.9,
-    'tol': 0.005,
-    'check_interval': 5,
-    'fit_pixels': 10000,
-    'predict_scale': 2.0,
-    'predict_pixels': 1000000,
-    'bf16': True,
-    'min_region': 2e-5,
-}
-DEFAULT_REFINEMENT = {'radius': 4, 'eps': 0.01, 'rounds': 2}
 
 
 def load_predictor(
@@ -72,19 +59,7 @@ def load_predictor(
                 '"Installing" in the README of DynaSeg for pip install "dynaseg[mmseg]"'
             ) from error
         return build_predictor(config or 'dynaseg/segment.py', checkpoint, device, seed)
-    if seed < 0:
-        raise ValueError(f'seed must be at least 0, got {seed}')
-    device = find_device(device)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = ResponseNetwork()
-    fitter = Fitter(
-        DynaSegLoss('fsf', reduction='none'),
-        refinement=LabelRefinement(**DEFAULT_REFINEMENT),
-        **DEFAULT_FIT,
-    )
-    predictor = FittedPredictor(network.to(device), fitter, 'silhouette')
-    return predictor, {'config': 'the default', 'seed': seed}
+    return make_region_predictor(find_device(device), seed), {'config': 'regions', 'seed': seed}
 
 
 def segment_image(
@@ -93,6 +68,9 @@ def segment_image(
     checkpoint: str | PathLike | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
+    detail: float = DETAIL,
+    regions: int | None = None,
+    min_area: float = MIN_AREA,
 ) -> Segmentation:
     """Segment one picture without labels, by DynaSeg (Guermazi et al., 2024).
 
@@ -103,18 +81,26 @@ def segment_image(
         checkpoint: likewise.
         device: likewise.
         seed: likewise.
+        detail: of the regions, 0 (coarse) to 1 (fine).
+        regions: number of regions, whatever the detail; those of the detail where None.
+        min_area: share of the image below which a region is none.
 
     Returns:
-        The segmentation.
+        The segmentation, with regions as asked for; other cuts of its hierarchy, if it has one,
+        give others.
 
     Raises:
-        ValueError: if the image is no such array; and as :func:`load_predictor`.
+        ValueError: if the image is no such array, or the choice of regions is unfit; and as
+            :func:`load_predictor`.
         ImageReadError: if it is a file that cannot be read.
 
     Example:
-        >>> segment_image(np.zeros((12, 16, 3), np.uint8), device='cpu').labels.shape
-        (12, 16)
+        >>> image = np.zeros((12, 16, 3), np.uint8)
+        >>> image[:, 8:] = 255
+        >>> segment_image(image, device='cpu', regions=2).regions[0, [0, -1]]
+        array([0, 1], dtype=int32)
     """
+    choice = RegionChoice(detail, regions, min_area)
     image = image if isinstance(image, np.ndarray) else read_image(image)
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
@@ -123,7 +109,9 @@ def segment_image(
             f'image must be uint8, (H, W, 3) or (H, W), got {image.dtype}, {image.shape}'
         )
     predictor, _ = load_predictor(config, checkpoint, device, seed)
-    return predictor([np.ascontiguousarray(image)])[0]
+    segmentation = predictor([np.ascontiguousarray(image)])[0]
+    hierarchy = find_hierarchy(segmentation, min_area)
+    return replace(segmentation, regions=hierarchy.cut_to(choice.count(hierarchy)))
 
 
 def segment_images(
@@ -134,15 +122,21 @@ def segment_images(
     device: str | torch.device | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    detail: float = DETAIL,
+    regions: int | None = None,
+    min_area: float = MIN_AREA,
     workers: int | None = None,
 ) -> list[dict]:
     """Segment photographs without labels, by DynaSeg (Guermazi et al., 2024).
 
-    In ``out_dir``, for each image: ``labels/NAME.png``, its clusters, from 0, at its own size (as
-    it is meant to be seen: EXIF orientation is applied), in 8 bits, or 16 when they are over 256;
-    ``overlays/NAME.jpg``, the clusters outlined and coloured over it; a line in ``results.json``.
-    For all images, ``index.html`` shows them. NAME is the file's stem, numbered where files share
-    one.
+    In ``out_dir``, for each image, at its own size (as it is meant to be seen: EXIF orientation is
+    applied): ``regions/NAME.png``, its connected regions, from 0; ``labels/NAME.png``, its
+    clusters, from 0, which may join parts that do not touch (for both see
+    :func:`dynaseg.io.writing.write_label_map`); ``hierarchy/NAME.png``, the strength of every
+    border, which holds the regions of every detail (:mod:`dynaseg.photos.hierarchy_file`). To look
+    at: ``overlays/NAME.jpg``, the regions coloured and outlined, and ``index.html``, which shows
+    all images, and in which regions are chosen and saved; the other folders are its. NAME is the
+    file's stem, numbered where files share one. ``results.jsonl`` has a line an image.
 
     Every file is written whole or not at all. An interrupted run goes on where it was when it is
     called again with the same settings; images that are done and have not changed are passed over,
@@ -157,23 +151,26 @@ def segment_images(
         device: likewise.
         seed: likewise.
         overwrite: do every image again, and allow other settings than before.
+        detail: as for :func:`segment_image`, like the next two.
+        regions: likewise.
+        min_area: likewise.
         workers: processes of one thread that work side by side on a CPU; as many as the cores, the
             memory and the images allow where None.
 
     Returns:
         A record an image, in the order of ``inputs``: ``file`` (absolute path), ``name``, ``bytes``
         and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in pixels),
-        ``clusters``, ``components`` (connected regions of one cluster, 4 neighbours),
-        ``iterations``, ``stop_reason`` and ``min_clusters`` (as in :class:`dynaseg.core.Fit`, or
-        'trained'), ``seconds`` (of segmenting alone; images of a batch share them),
-        ``clusters_by_iteration`` (from before the first). One that was skipped has ``file``,
-        ``name`` and ``error`` (why).
+        ``regions`` and the ``detail`` that shows so many, ``clusters``, ``iterations``,
+        ``stop_reason`` and ``min_clusters`` (as in :class:`dynaseg.core.Fit`, or 'trained'),
+        ``clusters_by_iteration`` (from before the first), ``seconds`` (of segmenting and writing;
+        images of a batch share the former). One that was skipped has ``file``, ``name`` and
+        ``error`` (why).
 
     Raises:
         FileNotFoundError: if no image, or no config or checkpoint of that name, is found.
-        ValueError: if the config, the checkpoint, the device, the seed or the workers are unfit,
-            or, unless ``overwrite``, ``out_dir`` holds results of other settings or another's
-            files.
+        ValueError: if the config, the checkpoint, the device, the seed, the choice of regions or
+            the workers are unfit, if another run is writing into ``out_dir`` or, unless
+            ``overwrite``, if it holds results of other settings or another's files.
         OSError: if the outputs cannot be written.
 
     Example:
@@ -189,11 +186,18 @@ def segment_images(
     """
     if workers is not None and workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
+    choice = RegionChoice(detail, regions, min_area)
     device = find_device(device)
     files = find_images(inputs, exclude=[Path(out_dir, folder) for folder in OUTPUTS])
     predictor, settings = load_predictor(config, checkpoint, device, seed)
-    results = Results(Path(out_dir), {'version': __version__, **settings}, overwrite)
+    settings = {'version': __version__, **settings, **asdict(choice)}
     on_gpu = device.type != 'cpu'
-    return segment_files(
-        files, results, predictor, GPU_BATCH if on_gpu else 1, 1 if on_gpu else workers
-    )
+    with Results(out_dir, settings, overwrite) as results:
+        return segment_files(
+            files,
+            results,
+            predictor,
+            choice,
+            batch_size=GPU_BATCH if on_gpu else 1,
+            workers=1 if on_gpu else workers,
+        )

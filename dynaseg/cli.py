@@ -6,14 +6,18 @@ import sys
 
 DESCRIPTION = """\
 Segments photographs without labels and writes, into the output folder:
-  index.html          all images with their clusters, to be opened in a browser
-  labels/NAME.png     the clusters of an image, numbered from 0, at its own size
-  overlays/NAME.jpg   the clusters, coloured and outlined over the image
-  results.json        a line an image: clusters, iterations, seconds, ...
+  index.html           all images, to be opened in a browser: regions from coarse to fine, to be
+                       chosen and saved as cut-outs
+  regions/NAME.png     the connected regions of an image, numbered from 0, at its own size
+  labels/NAME.png      its clusters, numbered from 0, which may join parts that do not touch
+  hierarchy/NAME.png   the strength of every border: the regions of every detail
+  overlays/NAME.jpg    the regions, coloured and outlined over the image
+  results.jsonl        a line an image: regions, clusters, seconds, ...
 An interrupted run goes on where it was when the same command is given again."""
 EPILOG = """\
 examples:
   dynaseg segment photo.jpg
+  dynaseg segment photo.jpg --regions 5
   dynaseg segment holiday/ 'scans/**/*.tif' --out-dir segmented
 
 exit status: 0 all images are segmented, 1 some were skipped, 2 nothing was done, 130 interrupted"""
@@ -37,6 +41,19 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
     parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
     parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')
+    parser.add_argument(
+        '--detail', type=float, default=0.5, help='of the regions, 0 (coarse) to 1 (fine) (0.5)'
+    )
+    parser.add_argument(
+        '--regions', type=int, metavar='N', help='number of regions, whatever the detail'
+    )
+    parser.add_argument(
+        '--min-area',
+        type=float,
+        default=0.0005,
+        metavar='SHARE',
+        help='share of the image below which a region is none (0.0005)',
+    )
     parser.add_argument(
         '--workers',
         type=int,

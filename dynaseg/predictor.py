@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from dynaseg.core.channels import image_channels
 from dynaseg.core.fitting import Fit, Fitter
 from dynaseg.core.labels import majority_labels, renumber
+from dynaseg.core.losses import DynaSegLoss
 from dynaseg.core.memory import reused_memory
+from dynaseg.core.networks import ResponseNetwork
 from dynaseg.core.normalization import Normalization
 from dynaseg.core.regions import PLAIN, RegionHierarchy, RegionSettings, build_hierarchy
 from dynaseg.core.regions.cues import soft_labels
@@ -28,12 +30,15 @@ class Segmentation:
         labels: cluster of each pixel, integers from 0, (H, W); parts of a cluster need not touch.
         fit: how the clusters came about where a network was fitted to the image; None where it was
             trained.
-        hierarchy: the regions of the image from coarse to fine, where they were asked for.
+        hierarchy: the regions of the image from coarse to fine; None where there are clusters alone.
+        regions: connected regions at the detail that was asked for, integers from 0, (H, W), or
+            None.
     """
 
     labels: np.ndarray
     fit: Fit | None = None
     hierarchy: RegionHierarchy | None = None
+    regions: np.ndarray | None = None
 
 
 class FittedPredictor:
@@ -174,6 +179,33 @@ class RegionPredictor:
         clusters = enlarge_labels(clusters, hierarchy.leaves.shape)[0].numpy()
         regions = hierarchy.cut(hierarchy.altitude(LABEL_DETAIL))
         return Segmentation(renumber(majority_labels(clusters, regions)), fits[0], hierarchy)
+
+
+def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> RegionPredictor:
+    """Make the predictor that suits photographs: four small networks, fitted to texture.
+
+    Its settings are those of ``configs/dynaseg/segment.py``; docs/regions.md has how they were
+    chosen.
+
+    Args:
+        device: where fits run.
+        seed: of the networks' weights, at least 0.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ValueError: if the seed is negative.
+    """
+    if seed < 0:
+        raise ValueError(f'seed must be at least 0, got {seed}')
+    networks = []
+    with torch.random.fork_rng(devices=()):
+        for start in start_seeds(seed, 4):
+            torch.manual_seed(start)
+            networks.append(ResponseNetwork(in_channels=9, channels=32).to(device))
+    loss = DynaSegLoss('fsf', reduction='none')
+    return RegionPredictor(networks, Fitter(loss, iterations=30, lr=0.2, fit_pixels=2500))
 
 
 def start_seeds(seed: int, number: int) -> list[int]:

@@ -1,14 +1,13 @@
-"""Files: written whole or not at all, image files found below folders, label maps written."""
+"""Files: written whole or not at all, and image files found below folders."""
 
 import os
+import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp', '.bmp')
+PART_SUFFIX = '.part'
 MAX_NAMED = 3
 
 
@@ -20,8 +19,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         path: the file. Folders above it are made.
 
     Yields:
-        A temporary path beside ``path``, which takes its place when the block ends without an
-        exception and is removed otherwise.
+        A temporary path beside ``path``, of which no other writer knows; it takes the place of
+        ``path`` when the block ends without an exception and is removed otherwise.
 
     Example:
         >>> import tempfile
@@ -32,7 +31,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         ['a.txt']
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.part')
+    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(4)}{PART_SUFFIX}')
     try:
         yield temporary
         os.replace(temporary, path)
@@ -40,24 +39,35 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_label_map(path: Path, labels: np.ndarray) -> None:
-    """Write a label map as PNG: 8 bits, or 16 where it has labels above 255.
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all, whatever its content.
 
     Args:
-        path: the file; it is written whole or not at all.
-        labels: integers from 0, (H, W).
+        path: the file. Folders above it are made.
+        content: bytes, or text that is written as UTF-8.
 
     Raises:
-        ValueError: if labels are negative or above 65,535.
+        OSError: if it cannot be written as a whole, such as on a full disk.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_file(Path(folder, 'sub', 'a.txt'), 'whole')
+        ...     Path(folder, 'sub', 'a.txt').read_text()
+        'whole'
     """
-    kind = np.min_scalar_type(labels.max())
-    if labels.min() < 0 or kind.itemsize > 2:
-        raise ValueError(
-            f'{path}: labels must lie in 0 to 65535 to be written, '
-            f'got {labels.min()} to {labels.max()}'
-        )
+    content = content.encode() if isinstance(content, str) else content
     with atomic_write(path) as temporary:
-        Image.fromarray(labels.astype(kind)).save(temporary, 'PNG')
+        temporary.write_bytes(content)
+        written = temporary.stat().st_size
+        if written != len(content):
+            raise OSError(f'{path}: {written} of {len(content)} bytes were written')
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder, if there is one."""
+    for path in folder.glob(f'.*{PART_SUFFIX}'):
+        path.unlink(missing_ok=True)
 
 
 def walk_images(

@@ -1,24 +1,22 @@
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from skimage.color import rgb2lab
 
 from dynaseg.io.palette import distinct_palette
 
-MAX_MATCHED = 256  # matching takes the cube of the number of clusters
-PIXELS_A_LINE = 900  # of the longer side: lines of one pixel vanish in a large photograph
+MAX_MATCHED = 256  # matching takes the cube of the number of regions
 
 
-def draw_overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """Lay clusters in colours of their own over an image, and outline them.
+def draw_overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.4) -> np.ndarray:
+    """Lay regions in colours of their own over an image, and outline them.
 
-    Of the colours, which are far apart, each cluster gets one near its pixels' mean where it can,
+    Of the colours, which are far apart, each region gets one near its pixels' mean where it can,
     so that the picture stays recognisable.
 
     Args:
         image: RGB, uint8, (H, W, 3).
-        labels: clusters, integers from 0, (H, W).
+        labels: region of each pixel, integers from 0, (H, W).
         opacity: of the colours, 0 to 1.
 
     Returns:
@@ -36,13 +34,13 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.5) ->
 
 
 def find_outlines(labels: np.ndarray) -> np.ndarray:
-    """Find the pixels along which clusters meet.
+    """Find the pixels along which regions meet.
 
     Args:
-        labels: clusters, integers, (H, W).
+        labels: region of each pixel, integers, (H, W).
 
     Returns:
-        bool, (H, W): one pixel wide, and wider in large images.
+        bool, (H, W): lines of one pixel.
 
     Example:
         >>> find_outlines(np.array([[0, 0, 1], [0, 0, 1]]))
@@ -52,12 +50,11 @@ def find_outlines(labels: np.ndarray) -> np.ndarray:
     outlines = np.zeros(labels.shape, bool)
     outlines[:-1] |= labels[:-1] != labels[1:]
     outlines[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    width = round(max(labels.shape) / PIXELS_A_LINE)
-    return ndimage.maximum_filter(outlines, size=width) if width > 1 else outlines
+    return outlines
 
 
 def _choose_colours(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Choose a colour for each cluster; (H, W, 3) and (H, W) to RGB, uint8, (K, 3)."""
+    """Choose a colour for each region; (H, W, 3) and (H, W) to RGB, uint8, (K, 3)."""
     flat = labels.ravel()
     sizes = np.bincount(flat)
     palette = distinct_palette(len(sizes))
@@ -67,6 +64,6 @@ def _choose_colours(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     means = np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None]
     lab_means, lab_palette = rgb2lab(means / 255), rgb2lab(palette / 255)
     distances = np.linalg.norm(lab_means[:, None] - lab_palette, axis=2)
-    # Large clusters come first: it is they that make the picture.
+    # Large regions come first: it is they that make the picture.
     _, chosen = linear_sum_assignment(distances * np.sqrt(sizes)[:, None])
     return palette[chosen]

@@ -1,14 +1,19 @@
-import html
+"""The pages that show segmented images, to be opened in a browser."""
+
+import math
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import median
-from string import Template
 from urllib.parse import quote
 
-PAGE = Template(Path(__file__).with_name('page.html').read_text('utf-8'))
-IMAGE = Template(Path(__file__).with_name('page_image.html').read_text('utf-8'))
+from dynaseg.io.files import write_file
+from dynaseg.io.pages import load_templates, show_text
+
+PAGE_SIZE = 100  # images
+ASSETS = Path(__file__).with_name('assets')
+TEMPLATES = load_templates(Path(__file__).with_name('templates'))
 STOP_REASONS = {
     'min_clusters': 'the least number of clusters',
     'converged': 'labels that no longer changed',
@@ -18,57 +23,130 @@ STOP_REASONS = {
 CHART_WIDTH, CHART_HEIGHT = 300, 100
 
 
-def render_page(records: Iterable[dict], settings: dict[str, object]) -> str:
-    """Render the page that shows segmented images, to be written beside their outputs.
+class Overview:
+    """What is said of all images together, kept up to date record by record.
+
+    Example:
+        >>> overview = Overview()
+        >>> overview.note(0, {'file': '/photos/a.jpg', 'seconds': 1.5})
+        >>> overview.note(1, {'file': '/photos/sub/b.jpg', 'error': 'damaged'})
+        >>> overview.describe(), overview.shorten('/photos/sub/b.jpg')
+        ('1 image · 1.5 s an image · 1 skipped', 'sub/b.jpg')
+    """
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []  # by image; nan where it was skipped
+        self._folder: str | None = None  # that all files share
+
+    @property
+    def num_pages(self) -> int:
+        """Number of pages, at least one."""
+        return max(1, math.ceil(len(self._seconds) / PAGE_SIZE))
+
+    def note(self, number: int, record: dict) -> None:
+        """Note the record of an image, the next one or an earlier one, in place of its former."""
+        seconds = math.nan if 'error' in record else record['seconds']
+        self._seconds[number : number + 1] = [seconds]
+        folder = os.path.dirname(record['file'])
+        folders = [folder] if self._folder is None else [folder, self._folder]
+        self._folder = os.path.commonpath(folders)
+
+    def describe(self) -> str:
+        """Say how many images there are, and how long one took."""
+        seconds = [value for value in self._seconds if not math.isnan(value)]
+        parts = [f'{len(seconds):,} image{"s" * (len(seconds) != 1)}']
+        if seconds:
+            parts.append(f'{median(seconds):.1f} s an image')
+        if len(seconds) < len(self._seconds):
+            parts.append(f'{len(self._seconds) - len(seconds):,} skipped')
+        return ' · '.join(parts)
+
+    def shorten(self, file: str) -> str:
+        """Shorten a path to what tells it apart: below the folder that all share."""
+        return os.path.relpath(file, self._folder)
+
+
+def page_name(page: int) -> str:
+    """Name a page, numbered from 0.
+
+    Example:
+        >>> page_name(0), page_name(1)
+        ('index.html', 'index-2.html')
+    """
+    return f'index-{page + 1}.html' if page else 'index.html'
+
+
+def render_page(
+    records: Sequence[dict], settings: dict[str, object], overview: Overview, page: int = 0
+) -> str:
+    """Render a page, to be written beside the outputs of its images.
 
     Args:
-        records: records of images, as :func:`dynaseg.photos.segment_images` returns them.
-        settings: the settings they were segmented with.
+        records: its images', as :func:`dynaseg.photos.segment_images` returns them.
+        settings: what they were segmented with.
+        overview: of the images of all pages.
+        page: its number, from 0.
 
     Returns:
-        HTML that needs nothing but the outputs.
+        HTML that needs nothing but the outputs and the assets.
     """
-    records = list(records)
-    titles = _title([record['file'] for record in records])
-    done = [record for record in records if 'error' not in record]
-    skipped = [record for record in records if 'error' in record]
-    summary = [_count(len(done), 'image')]
-    if done:
-        summary.append(f'{median(record["seconds"] for record in done):.1f} s an image')
-    if skipped:
-        summary.append(f'{len(skipped)} skipped')
-    shown = {
-        key: value
-        for key, value in settings.items()
-        if value is not None and not key.endswith('_sha256')
-    }
-    return PAGE.substitute(
-        summary=' · '.join(summary),
-        settings=' · '.join(f'{key} <b>{_text(value)}</b>' for key, value in shown.items()),
-        skipped=_render_skipped([(titles[record['file']], record['error']) for record in skipped]),
-        images='\n'.join(_render_image(record, titles[record['file']]) for record in done),
+    others = {'previous': page - 1, 'next': page + 1}
+    titles = [overview.shorten(record['file']) for record in records]
+    return TEMPLATES.get_template('page.html').render(
+        summary=overview.describe(),
+        settings={
+            key: value
+            for key, value in settings.items()
+            if value is not None and not key.endswith('_sha256')
+        },
+        images=[
+            _prepare_card(record, title)
+            for record, title in zip(records, titles, strict=True)
+            if 'error' not in record
+        ],
+        skipped=[
+            (title, record['error'])
+            for record, title in zip(records, titles, strict=True)
+            if 'error' in record
+        ],
+        page=page + 1,
+        others={
+            word: page_name(other)
+            for word, other in others.items()
+            if 0 <= other < overview.num_pages
+        },
     )
 
 
-def draw_chart(counts: list[int], floor: int = 1) -> str:
-    """Draw the number of clusters by iteration.
+def write_assets(out_dir: Path) -> None:
+    """Write the scripts and styles of the pages into the folder of the outputs."""
+    for path in ASSETS.iterdir():
+        write_file(out_dir / 'assets' / path.name, path.read_bytes())
+
+
+def draw_chart(counts: Sequence[int], clusters: int, floor: int = 1) -> dict[str, object]:
+    """Draw the number of clusters by iteration, in a box of 300 by 100.
 
     Args:
         counts: number of clusters at the start and after each iteration.
+        clusters: their number in the end, when small parts have been removed.
         floor: the number below which the image was not to fall, drawn where it is over 1.
 
     Returns:
-        An SVG element that stretches to its box.
+        What the template of charts shows: SVG paths, numbers and heights in per cent.
 
     Example:
-        >>> draw_chart([4, 2]).count('<path')
-        2
+        >>> draw_chart([4, 2], 2)['line']
+        'M0,0L300,50'
     """
-    top = max(*counts, floor)
+    top = max(*counts, clusters, floor)
     right = max(len(counts) - 1, 1)
 
+    def height(count: int) -> str:
+        return f'{(1 - count / top) * CHART_HEIGHT:.4g}'
+
     def place(iteration: int, count: int) -> str:
-        return f'{iteration / right * CHART_WIDTH:.4g},{(1 - count / top) * CHART_HEIGHT:.4g}'
+        return f'{iteration / right * CHART_WIDTH:.4g},{height(count)}'
 
     # A run of equal counts needs its two ends alone.
     points = []
@@ -76,70 +154,23 @@ def draw_chart(counts: list[int], floor: int = 1) -> str:
         run = list(run)
         points += [place(run[0], count), place(run[-1], count)]
     points.append(place(right, counts[-1]))
-    line = 'M' + 'L'.join(dict.fromkeys(points))
-    level = f'{(1 - floor / top) * CHART_HEIGHT:.4g}'
-    dashes = f'<path class="floor" d="M0,{level}H{CHART_WIDTH}"/>' if floor > 1 else ''
-    return (
-        f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="Clusters by iteration: from {counts[0]} to {counts[-1]}">'
-        f'<path class="area" d="{line}V{CHART_HEIGHT}H0Z"/>{dashes}'
-        f'<path class="line" d="{line}"/></svg>'
-    )
+    return {
+        'line': 'M' + 'L'.join(dict.fromkeys(points)),
+        'floor': f'M0,{height(floor)}H{CHART_WIDTH}' if floor > 1 else None,
+        'drop': f'M{CHART_WIDTH},{height(counts[-1])}V{height(clusters)}',
+        'end': height(clusters),
+        'top': top,
+        'counts': (counts[0], counts[-1]),
+    }
 
 
-def _render_image(record: dict, title: str) -> str:
-    width, height = record['size']
-    name = quote(record['name'])
-    return IMAGE.substitute(
-        title=_text(title),
-        width=width,
-        height=height,
-        image=f'thumbnails/{name}.jpg',
-        overlay=f'overlays/{name}.jpg',
-        labels=f'labels/{name}.png',
-        clusters=record['clusters'],
-        components=f'{record["components"]:,}',
-        iterations=f'{record["iterations"]:,}',
-        seconds=f'{record["seconds"]:.1f} s',
-        stop_reason=_text(STOP_REASONS.get(record['stop_reason'], record['stop_reason'])),
-        floor=f' (dashed: at least {record["min_clusters"]})' if record['min_clusters'] > 1 else '',
-        chart=_render_chart(
-            record['clusters_by_iteration'], record['min_clusters'], record['iterations']
-        ),
-    )
-
-
-def _render_chart(counts: list[int], floor: int, iterations: int) -> str:
-    if not iterations:
-        return '<p class="note">The network predicted without being fitted to the image.</p>'
-    top = max(*counts, floor)
-    end = (1 - counts[-1] / top) * 100
-    return (
-        f'<div class="plot"><span class="top">{top}</span><span class="bottom">0</span>'
-        f'{draw_chart(counts, floor)}'
-        f'<span class="end" style="top:{end:.4g}%">{counts[-1]}</span></div>'
-        f'<div class="axis"><span>0</span><span>iteration</span><span>{iterations:,}</span></div>'
-    )
-
-
-def _render_skipped(skipped: list[tuple[str, str]]) -> str:
-    if not skipped:
-        return ''
-    items = ''.join(f'<li><b>{_text(title)}</b> {_text(error)}</li>' for title, error in skipped)
-    return f'<details class="skipped" open><summary>Skipped</summary><ul>{items}</ul></details>'
-
-
-def _title(files: list[str]) -> dict[str, str]:
-    """Shorten paths to what tells them apart: below the folder that they share."""
-    folders = [os.path.dirname(file) for file in files]
-    shared = os.path.commonpath(folders) if folders else ''
-    return {file: os.path.relpath(file, shared) for file in files}
-
-
-def _count(number: int, noun: str) -> str:
-    return f'{number:,} {noun}' if number == 1 else f'{number:,} {noun}s'
-
-
-def _text(value: object) -> str:
-    """Escape for HTML; bytes of file names that are no text become a mark."""
-    return html.escape(os.fsencode(str(value)).decode('utf-8', 'replace'))
+def _prepare_card(record: dict, title: str) -> dict[str, object]:
+    """Prepare what the template of an image's card shows."""
+    name = show_text(quote(record['name']))
+    counts = record['clusters_by_iteration']
+    return record | {
+        'title': title,
+        'address': name,
+        'stopped_by': STOP_REASONS.get(record['stop_reason'], record['stop_reason']),
+        'chart': draw_chart(counts, record['clusters'], record['min_clusters']) if counts else None,
+    }

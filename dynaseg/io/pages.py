@@ -1,0 +1,37 @@
+"""Pages of HTML from templates beside the modules that render them."""
+
+import os
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+def load_templates(folder: Path) -> Environment:
+    """Load the templates of a folder; what is put into them is escaped.
+
+    They have the filter ``text``, which makes a mark of the bytes of file names that are no text.
+
+    Example:
+        >>> templates = load_templates(Path(__file__).parent)
+        >>> templates.from_string('{{ value }}').render(value='a <b>')
+        'a &lt;b&gt;'
+    """
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters['text'] = show_text
+    return environment
+
+
+def show_text(value: object) -> str:
+    r"""Make text that can be encoded, of file names that may hold bytes that are no text.
+
+    Example:
+        >>> show_text('a\udce9')
+        'a�'
+    """
+    return os.fsencode(str(value)).decode('utf-8', 'replace')

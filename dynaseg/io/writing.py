@@ -1,0 +1,87 @@
+"""Images to bytes and files: label maps as PNG with a palette, photographs as JPEG."""
+
+import io
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dynaseg.io.files import write_file
+from dynaseg.io.palette import distinct_palette
+
+PALETTE_COLOURS = 256
+MAX_LABELS = 2**24
+COMPRESS_LEVEL = 1  # label maps become hardly smaller at more, and take several times as long
+JPEG_QUALITY = 90
+
+
+def write_label_map(path: Path, labels: np.ndarray) -> None:
+    """Write a label map as PNG that shows its labels in colours.
+
+    Up to 256 labels make a palette PNG of 8 bits, which ``np.array(Image.open(path))`` reads. More
+    do not fit a palette, and 16 bits of grey would look black: they make the RGB PNG of COCO's
+    panoptic annotations, in which a label is R + 256 G + 65536 B, and which
+    ``np.array(Image.open(path)) @ [1, 256, 65536]`` reads. :func:`read_label_map` reads both.
+
+    Args:
+        path: the file; it is written whole or not at all.
+        labels: integers from 0, (H, W).
+
+    Raises:
+        ValueError: if labels are negative or above 16,777,215.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, 'few.png')
+        ...     write_label_map(path, np.array([[0, 0, 255]]))
+        ...     np.array(Image.open(path))
+        ...     path = Path(folder, 'many.png')
+        ...     write_label_map(path, np.array([[0, 255, 256]]))
+        ...     np.array(Image.open(path)) @ [1, 256, 65536]
+        array([[  0,   0, 255]], dtype=uint8)
+        array([[  0, 255, 256]])
+    """
+    low, high = labels.min(), labels.max()
+    if low < 0 or high >= MAX_LABELS:
+        raise ValueError(
+            f'{path}: labels must lie in 0 to {MAX_LABELS - 1} to be written, got {low} to {high}'
+        )
+    if high < PALETTE_COLOURS:
+        image = Image.fromarray(labels.astype(np.uint8))
+        image.putpalette(_palette())
+    else:
+        parts = labels.astype('<u4').view(np.uint8).reshape(*labels.shape, 4)
+        image = Image.fromarray(np.ascontiguousarray(parts[..., :3]))
+    write_file(path, encode_png(image))
+
+
+def read_label_map(path: Path) -> np.ndarray:
+    """Read a label map that :func:`write_label_map` wrote; integers, (H, W)."""
+    with Image.open(path) as image:
+        values = np.array(image)
+    return values if values.ndim == 2 else values @ [1, 256, 65536]
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """Encode an image as PNG, fast rather than small."""
+    buffer = io.BytesIO()
+    image.save(buffer, 'PNG', compress_level=COMPRESS_LEVEL)
+    return buffer.getvalue()
+
+
+def encode_jpeg(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
+    """Encode an image as JPEG.
+
+    It is encoded in memory, since Pillow's writer of JPEG files passes over what a full disk does
+    not take.
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, 'JPEG', quality=quality, optimize=True)
+    return buffer.getvalue()
+
+
+@cache
+def _palette() -> bytes:
+    return distinct_palette(PALETTE_COLOURS).tobytes()

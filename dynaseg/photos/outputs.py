@@ -1,0 +1,126 @@
+"""The files of a segmented image, and its record."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dynaseg.core.fitting import Fit
+from dynaseg.io.files import write_file
+from dynaseg.io.writing import encode_jpeg, write_label_map
+from dynaseg.photos.drawing import draw_overlay
+from dynaseg.photos.hierarchy_file import write_hierarchy
+from dynaseg.photos.regions import RegionChoice, find_detail, find_hierarchy, measure_steps
+from dynaseg.photos.viewer import render_full, render_viewer
+from dynaseg.predictor import Segmentation
+
+OUTPUTS = {
+    'labels': '.png',
+    'regions': '.png',
+    'hierarchy': '.png',
+    'overlays': '.jpg',
+    'thumbnails': '.jpg',
+    'viewer': '.js',
+    'viewer_full': '.js',
+}
+DISPLAY_SIZE = 1600  # pixels of the longer side, of what is looked at
+CUT_OUT_QUALITY = 95
+
+
+def output_paths(out_dir: Path, name: str) -> dict[str, Path]:
+    """Get the paths of an image's outputs, by their folder's name."""
+    return {folder: out_dir / folder / f'{name}{suffix}' for folder, suffix in OUTPUTS.items()}
+
+
+class OutputWriter:
+    """Writes the outputs of images.
+
+    Args:
+        out_dir: folder of all outputs.
+        choice: which regions are shown.
+    """
+
+    def __init__(self, out_dir: Path, choice: RegionChoice) -> None:
+        self.out_dir = out_dir
+        self.choice = choice
+
+    def __call__(self, name: str, image: np.ndarray, segmentation: Segmentation) -> dict:
+        """Write all outputs of an image, each whole or not at all.
+
+        Args:
+            name: of the outputs.
+            image: RGB, uint8, (H, W, 3).
+            segmentation: of it.
+
+        Returns:
+            What there is to record of them.
+
+        Raises:
+            OSError: if they cannot be written.
+            ValueError: if the labels are not of the image's size.
+        """
+        if segmentation.labels.shape != image.shape[:2]:
+            raise ValueError(
+                f'labels of an image {image.shape[:2]} have shape {segmentation.labels.shape}'
+            )
+        paths = output_paths(self.out_dir, name)
+        hierarchy = find_hierarchy(segmentation, self.choice.min_area)
+        count = self.choice.count(hierarchy)
+        regions = hierarchy.cut_to(count)
+        write_label_map(paths['labels'], segmentation.labels)
+        write_label_map(paths['regions'], regions)
+        write_hierarchy(paths['hierarchy'], hierarchy)
+        photo, rows, columns = _scale_down(image)
+        grid = np.ix_(rows, columns)
+        overlay = draw_overlay(np.asarray(photo), regions[grid])
+        write_file(paths['overlays'], encode_jpeg(Image.fromarray(overlay)))
+        thumbnail = encode_jpeg(photo)
+        write_file(paths['thumbnails'], thumbnail)
+        size = image.shape[1::-1]
+        viewer = render_viewer(name, size, thumbnail, hierarchy.leaves[grid], hierarchy)
+        write_file(paths['viewer'], viewer)
+        photo = encode_jpeg(Image.fromarray(image), CUT_OUT_QUALITY)
+        write_file(paths['viewer_full'], render_full(name, photo, hierarchy.leaves))
+        detail = self.choice.detail
+        if self.choice.regions is not None:
+            detail = find_detail(measure_steps(hierarchy), count)
+        return {
+            'size': list(size),
+            'detail': detail,
+            'regions': count,
+            'clusters': len(np.unique(segmentation.labels)),
+            **_describe_fit(segmentation.fit),
+        }
+
+
+def _scale_down(image: np.ndarray) -> tuple[Image.Image, np.ndarray, np.ndarray]:
+    """Scale an image, (H, W, 3), to the size of displays, if it is larger.
+
+    Returns:
+        The image, (h, w), and for its rows, (h,), and columns, (w,), the nearest ones of the input.
+    """
+    height, width = image.shape[:2]
+    scale = min(1, DISPLAY_SIZE / max(height, width))
+    size = [max(1, round(scale * length)) for length in (width, height)]
+    small = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=2)
+    columns, rows = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for old, new in zip((width, height), size, strict=True)
+    )
+    return small, rows, columns
+
+
+def _describe_fit(fit: Fit | None) -> dict[str, object]:
+    if fit is None:
+        return {
+            'iterations': 0,
+            'stop_reason': 'trained',
+            'min_clusters': 1,
+            'clusters_by_iteration': [],
+        }
+    return {
+        'iterations': fit.iterations,
+        'stop_reason': fit.stop_reason,
+        'min_clusters': fit.min_clusters,
+        'clusters_by_iteration': list(fit.num_clusters),
+    }

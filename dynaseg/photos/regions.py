@@ -1,0 +1,118 @@
+"""Which regions of an image are shown: at a detail, of a number, of a least area."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynaseg.core.labels import connected_components
+from dynaseg.core.regions.graph import build_graph
+from dynaseg.core.regions.hierarchy import RegionHierarchy
+from dynaseg.core.regions.small_regions import remove_small_regions
+from dynaseg.predictor import Segmentation
+
+DETAIL = 0.5
+MIN_AREA = 0.0005
+STEPS = 10_000  # of detail: what the outputs tell apart
+ALWAYS = 10.0  # an altitude above that of any detail
+
+
+@dataclass(frozen=True)
+class RegionChoice:
+    """Which regions are shown.
+
+    Attributes:
+        detail: 0, coarse, to 1, fine.
+        regions: their number, whatever the detail; None for those of the detail.
+        min_area: share of the image below which a region is none, 0 to below 1.
+
+    Raises:
+        ValueError: if one of them is unfit.
+    """
+
+    detail: float = DETAIL
+    regions: int | None = None
+    min_area: float = MIN_AREA
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.detail <= 1:
+            raise ValueError(f'detail must be from 0 (coarse) to 1 (fine), got {self.detail}')
+        if self.regions is not None and (self.regions < 1 or self.regions != int(self.regions)):
+            raise ValueError(f'regions must be a positive integer, got {self.regions}')
+        if not 0 <= self.min_area < 1:
+            raise ValueError(
+                f'min_area must be a share of the image, 0 to below 1, got {self.min_area}'
+            )
+
+    def count(self, hierarchy: RegionHierarchy) -> int:
+        """Count the regions that are shown of a hierarchy."""
+        if self.regions is not None:
+            return min(self.regions, hierarchy.num_leaves)
+        return hierarchy.num_regions(hierarchy.altitude(self.detail))
+
+
+def find_hierarchy(segmentation: Segmentation, min_area: float = MIN_AREA) -> RegionHierarchy:
+    """Get the hierarchy of a segmentation without the regions that are too small to be shown.
+
+    Args:
+        segmentation: where it has clusters alone, their connected parts are the regions at every
+            detail.
+        min_area: least area, as a share of the image's.
+
+    Returns:
+        The hierarchy. Parts of clusters that are too small stay with the neighbour of their longest
+        border.
+
+    Example:
+        >>> find_hierarchy(Segmentation(np.array([[0, 0, 1], [0, 0, 2]])), 0).cut_to(3)
+        array([[0, 0, 1],
+               [0, 0, 2]], dtype=int32)
+    """
+    hierarchy = segmentation.hierarchy or _join_components(segmentation.labels)
+    return remove_small_regions(hierarchy, min_area * segmentation.labels.size)
+
+
+def measure_steps(hierarchy: RegionHierarchy) -> np.ndarray:
+    """Measure how long each joining of regions keeps its borders on view as the detail falls.
+
+    Args:
+        hierarchy: with L leaves.
+
+    Returns:
+        For each node that joins two, a number of steps, 0 to 10,001: they are apart at detail d
+        where it is over 10,000 (1 - d); int64, (L - 1,).
+    """
+    thresholds = [hierarchy.altitude(step / STEPS) for step in range(STEPS, -1, -1)]
+    return np.searchsorted(thresholds, hierarchy.altitudes[hierarchy.num_leaves :])
+
+
+def find_detail(steps: np.ndarray, regions: int) -> float:
+    """Find the least detail, to four digits, that shows so many regions of a hierarchy.
+
+    Args:
+        steps: as :func:`measure_steps` gives them, (L - 1,).
+        regions: 1 to L.
+    """
+    return 0.0 if regions == 1 else min(1.0, round(1 - (int(steps[1 - regions]) - 1) / STEPS, 4))
+
+
+def _join_components(labels: np.ndarray) -> RegionHierarchy:
+    """Join connected parts of clusters, those of long borders first, at no detail."""
+    leaves = connected_components(labels)
+    graph = build_graph(leaves)
+    count = int(leaves.max()) + 1
+    tops, parents = list(range(2 * count - 1)), np.arange(2 * count - 1)
+
+    def find(node: int) -> int:
+        while tops[node] != node:
+            tops[node] = tops[tops[node]]
+            node = tops[node]
+        return node
+
+    joined = count
+    for border in np.argsort(-graph.lengths, kind='stable'):
+        one, other = (find(leaf) for leaf in graph.borders[border].tolist())
+        if one != other:
+            parents[[one, other]] = tops[one] = tops[other] = joined
+            joined += 1
+    altitudes = np.where(np.arange(2 * count - 1) < count, 0.0, ALWAYS)
+    return RegionHierarchy(leaves, parents, altitudes, middle=1.0)

@@ -1,0 +1,43 @@
+"""The process that :class:`dynaseg.photos.workers.Worker` starts: tasks in, results out."""
+
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Callable
+from functools import cache
+
+import torch
+
+
+def main() -> None:
+    """Read a job and then tasks from standard input, and write a result or error for each."""
+    tasks = sys.stdin.buffer
+    results = os.fdopen(os.dup(sys.stdout.fileno()), 'wb')
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no result
+    torch.set_num_threads(1)
+    try:
+        job = pickle.load(tasks)
+        while True:
+            pickle.dump(_do(job, pickle.load(tasks)), results)
+            results.flush()
+    except (EOFError, BrokenPipeError):
+        os._exit(0)  # who wanted results has closed, or is gone
+
+
+def _do(job: bytes, task: object) -> tuple[object, Exception | None]:
+    try:
+        return _load(job)(task), None
+    except OSError as error:
+        return None, error
+    except Exception:  # of any class, which may not survive pickling
+        return None, RuntimeError(traceback.format_exc())
+
+
+@cache
+def _load(job: bytes) -> Callable:
+    return pickle.loads(job)
+
+
+if __name__ == '__main__':
+    main()
