@@ -30,8 +30,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from dynaseg.core.memory import keep_freed_memory
 from dynaseg.core.metrics.regions import region_statistics, summarize_regions
+from dynaseg.core.process import keep_freed_memory
 from dynaseg.io.files import atomic_write
 from dynaseg.mmseg.build import build_segmentor_from, load_config
 from dynaseg.mmseg.datasets.bsds import read_bsds_annotations

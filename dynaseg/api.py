@@ -54,6 +54,8 @@ def load_predictor(
         try:
             from dynaseg.mmseg.predictor import build_predictor
         except ImportError as error:
+            if (error.name or '').partition('.')[0] == 'dynaseg':
+                raise
             raise ImportError(
                 f'configs and checkpoints need OpenMMLab, of which {error.name} is missing: see '
                 '"Installing" in the README of DynaSeg for pip install "dynaseg[mmseg]"'

@@ -11,9 +11,9 @@ from dynaseg.core.channels import image_channels
 from dynaseg.core.fitting import Fit, Fitter
 from dynaseg.core.labels import majority_labels, renumber
 from dynaseg.core.losses import DynaSegLoss
-from dynaseg.core.memory import reused_memory
 from dynaseg.core.networks import ResponseNetwork
 from dynaseg.core.normalization import Normalization
+from dynaseg.core.process import one_thread, reused_memory
 from dynaseg.core.regions import PLAIN, RegionHierarchy, RegionSettings, build_hierarchy
 from dynaseg.core.regions.cues import soft_labels
 from dynaseg.core.silhouette import estimate_num_clusters
@@ -30,7 +30,7 @@ class Segmentation:
         labels: cluster of each pixel, integers from 0, (H, W); parts of a cluster need not touch.
         fit: how the clusters came about where a network was fitted to the image; None where it was
             trained.
-        hierarchy: the regions of the image from coarse to fine; None where there are clusters alone.
+        hierarchy: its regions from coarse to fine; None where there are clusters alone.
         regions: connected regions at the detail that was asked for, integers from 0, (H, W), or
             None.
     """
@@ -160,7 +160,7 @@ class RegionPredictor:
     def _segment(self, images: list[np.ndarray]) -> list[Segmentation]:
         seeds = len(self.networks)
         device = next(self.networks[0].parameters()).device
-        with reused_memory():
+        with one_thread(), reused_memory():
             channels = torch.stack([image_channels(image, self.channels) for image in images])
             channels = channels.to(device)
             fits = self.fitter.fit(

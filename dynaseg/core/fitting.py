@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from dynaseg.core.labels import merge_small_regions, renumber
 from dynaseg.core.losses import DynaSegLoss, count_clusters
-from dynaseg.core.memory import reused_memory
 from dynaseg.core.networks import Weights, respond_each, use_batch_statistics
+from dynaseg.core.process import reused_memory
 from dynaseg.core.refinement import LabelRefinement
 from dynaseg.core.sizes import enlarge, enlarge_labels, limit_size, resize_maps
 

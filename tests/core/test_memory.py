@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from dynaseg.core import memory
-from dynaseg.core.memory import reused_memory
+from dynaseg.core.process import reused_memory
 
 
 class Library:

@@ -8,8 +8,9 @@ from mmseg.datasets import CustomDataset
 from mmseg.datasets.builder import DATASETS
 
 from dynaseg.core.regions import RegionHierarchy
-from dynaseg.io.files import IMAGE_SUFFIXES, take_evenly, walk_images, write_label_map
+from dynaseg.io.files import IMAGE_SUFFIXES, take_evenly, walk_images
 from dynaseg.io.palette import distinct_palette
+from dynaseg.io.writing import write_label_map
 
 NUM_COLOURS = 256
 
@@ -79,7 +80,7 @@ class ImageFolderDataset(CustomDataset):
         indices: Sequence[int] | None = None,
         **kwargs,
     ) -> list[str]:
-        """Write label maps as PNG: 8 bits, or 16 where an image has labels above 255.
+        """Write label maps as PNG; see :func:`dynaseg.io.writing.write_label_map`.
 
         Args:
             results: label of each pixel, integers from 0, (H, W), or a hierarchy, an image.
@@ -92,7 +93,7 @@ class ImageFolderDataset(CustomDataset):
             The files' paths.
 
         Raises:
-            ValueError: if labels are negative or above 65,535.
+            ValueError: if labels are negative or above 16,777,215.
         """
         indices = range(len(self)) if indices is None else indices
         paths = []
