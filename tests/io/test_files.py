@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynaseg.io.files import atomic_write, name_some, take_evenly, walk_images, write_label_map
+from dynaseg.io.files import (
+    atomic_write,
+    name_some,
+    remove_parts,
+    take_evenly,
+    walk_images,
+    write_file,
+)
 
 
 def names_below(folder):
@@ -58,34 +65,47 @@ def test_a_temporary_file_is_no_image(tmp_path):
         assert list(walk_images(str(tmp_path))) == []
 
 
-@pytest.mark.parametrize(
-    ('highest', 'kind'), [(0, np.uint8), (255, np.uint8), (256, np.uint16), (65535, np.uint16)]
-)
-@pytest.mark.parametrize('given', [np.int64, np.int32, np.uint16])
-def test_label_maps_come_back_as_they_were(tmp_path, highest, kind, given):
-    labels = np.random.default_rng(0).integers(0, highest + 1, (5, 7)).astype(given)
-    labels[2, 3] = highest
-    write_label_map(tmp_path / 'labels' / 'a.png', labels)
-    with Image.open(tmp_path / 'labels' / 'a.png') as image:
-        assert image.format == 'PNG'
-        written = np.array(image)
-    assert written.dtype == kind
-    assert np.array_equal(written, labels)
-    assert names_below(tmp_path) == ['labels/a.png']
+def test_contents_are_written_as_they_are(tmp_path):
+    write_file(tmp_path / 'new' / 'a.bin', bytes(range(256)))
+    assert (tmp_path / 'new' / 'a.bin').read_bytes() == bytes(range(256))
+    write_file(tmp_path / 'a.txt', 'Zürich\n')
+    assert (tmp_path / 'a.txt').read_bytes() == 'Zürich\n'.encode()
+    assert names_below(tmp_path) == ['a.txt', 'new/a.bin']
 
 
-def test_label_maps_are_png_whatever_their_name(tmp_path):
-    write_label_map(tmp_path / 'a.jpg', np.arange(6).reshape(2, 3))
-    with Image.open(tmp_path / 'a.jpg') as image:
-        assert image.format == 'PNG'
+def test_a_file_that_the_disk_does_not_take_whole_is_an_error(tmp_path, monkeypatch):
+    def write_half(path, content):
+        with open(path, 'wb') as file:
+            return file.write(content[: len(content) // 2])
+
+    path = tmp_path / 'a.txt'
+    path.write_text('before')
+    monkeypatch.setattr(Path, 'write_bytes', write_half)
+    with pytest.raises(OSError, match=r'a\.txt: 2 of 4 bytes were written'):
+        write_file(path, 'long')
+    assert path.read_text() == 'before'
+    assert names_below(tmp_path) == ['a.txt']
 
 
-@pytest.mark.parametrize('labels', [[[-1, 3]], [[0, 65536]], [[-1, 70000]]])
-def test_labels_that_fit_no_png_are_refused(tmp_path, labels):
-    low, high = min(labels[0]), max(labels[0])
-    with pytest.raises(ValueError, match=rf'a\.png: .* 0 to 65535 .* got {low} to {high}'):
-        write_label_map(tmp_path / 'new' / 'a.png', np.array(labels))
-    assert names_below(tmp_path) == []
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / 'a.txt'
+    with atomic_write(path) as one, atomic_write(path) as other:
+        assert one != other
+        one.write_text('one')
+        other.write_text('other')
+    assert path.read_text() == 'one'  # which ended last
+    assert names_below(tmp_path) == ['a.txt']
+
+
+def test_what_killed_writers_left_is_removed(tmp_path):
+    remove_parts(tmp_path / 'absent')
+    with atomic_write(tmp_path / 'a.png') as temporary:
+        left = temporary.name
+        temporary.write_text('whole')
+    for name in (left, 'b.part', 'c.png'):
+        (tmp_path / name).write_text('kept unless it is a part')
+    remove_parts(tmp_path)
+    assert names_below(tmp_path) == ['a.png', 'b.part', 'c.png']
 
 
 @pytest.fixture
