@@ -30,15 +30,9 @@ class Segmentation:
         labels: cluster of each pixel, integers from 0, (H, W); parts of a cluster need not touch.
         fit: how the clusters came about where a network was fitted to the image; None where it was
             trained.
-    <<<<<<< HEAD
         hierarchy: its regions from coarse to fine; None where there are clusters alone.
         regions: connected regions at the detail that was asked for, integers from 0, (H, W), or
             None.
-    =======
-        hierarchy: the regions of the image from coarse to fine, where they were asked for.
-        regions: connected region of each pixel at the detail that was asked for, integers from 0,
-            (H, W), or None.
-    >>>>>>> page
     """
 
     labels: np.ndarray

@@ -65,7 +65,6 @@ def test_a_temporary_file_is_no_image(tmp_path):
         assert list(walk_images(str(tmp_path))) == []
 
 
-<<<<<<< HEAD
 def test_contents_are_written_as_they_are(tmp_path):
     write_file(tmp_path / 'new' / 'a.bin', bytes(range(256)))
     assert (tmp_path / 'new' / 'a.bin').read_bytes() == bytes(range(256))
@@ -107,35 +106,6 @@ def test_what_killed_writers_left_is_removed(tmp_path):
         (tmp_path / name).write_text('kept unless it is a part')
     remove_parts(tmp_path)
     assert names_below(tmp_path) == ['a.png', 'b.part', 'c.png']
-=======
-def test_two_writers_of_a_file_do_not_meet(tmp_path):
-    path = tmp_path / 'a.txt'
-    with atomic_write(path) as one, atomic_write(path) as other:
-        assert one != other
-        one.write_text('one')
-        other.write_text('other')
-    assert path.read_text() == 'one'
-    assert names_below(tmp_path) == ['a.txt']
-
-
-def test_a_file_that_is_cut_short_is_an_error(tmp_path, monkeypatch):
-    def write_half(path, content):
-        path.write_text('half')
-
-    monkeypatch.setattr(Path, 'write_bytes', write_half)
-    with pytest.raises(OSError, match=r'a\.txt: 4 of 7 bytes were written'):
-        write_file(tmp_path / 'a.txt', b'content')
-    assert names_below(tmp_path) == []
->>>>>>> page
-
-
-def test_what_killed_writers_left_is_removed(tmp_path):
-    writer = atomic_write(tmp_path / 'a.png')
-    writer.__enter__().touch()
-    (tmp_path / 'b.png').touch()
-    remove_parts(tmp_path)
-    remove_parts(tmp_path / 'absent')
-    assert names_below(tmp_path) == ['b.png']
 
 
 @pytest.fixture
