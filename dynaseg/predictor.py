@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dynaseg.core.channels import image_channels
+from dynaseg.core.channels import image_channels, principal_channels
 from dynaseg.core.fitting import Fit, Fitter
 from dynaseg.core.labels import majority_labels, renumber
 from dynaseg.core.losses import DynaSegLoss
@@ -114,8 +114,10 @@ class RegionPredictor:
         channels: what they see of the image, at half its size; see
             :func:`dynaseg.core.channels.image_channels`.
         settings: of the hierarchy.
-        features: computes further levels of features, each (C, h, w), of an image, RGB, uint8, for
-            settings that have weights for them.
+        features: computes levels of features, each (C, h, w), of an image, RGB, uint8, for settings
+            that have weights for them.
+        components: of how many principal components of the first levels of features the networks
+            see, beside the channels.
 
     Raises:
         ValueError: if there is no network.
@@ -136,6 +138,7 @@ class RegionPredictor:
         channels: str = 'texture',
         settings: RegionSettings = PLAIN,
         features: Callable[[np.ndarray], list[np.ndarray]] | None = None,
+        components: Sequence[int] = (),
     ) -> None:
         if not networks:
             raise ValueError('networks must be at least one, got none')
@@ -143,7 +146,8 @@ class RegionPredictor:
         self.fitter = fitter
         self.channels = channels
         self.settings = settings
-        self.features = features
+        self.features = features or (lambda image: [])
+        self.components = tuple(components)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
         """Segment images; those of one size are fitted at once.
@@ -161,19 +165,30 @@ class RegionPredictor:
         seeds = len(self.networks)
         device = next(self.networks[0].parameters()).device
         with one_thread(), reused_memory():
-            channels = torch.stack([image_channels(image, self.channels) for image in images])
-            channels = channels.to(device)
+            features = [self.features(image) for image in images]
+            channels = torch.stack(list(map(self._channels, images, features))).to(device)
             fits = self.fitter.fit(
                 self.networks * len(images), channels.repeat_interleave(seeds, dim=0)
             )
             return [
-                self._make_regions(image, one[None], fits[row * seeds : (row + 1) * seeds])
-                for row, (image, one) in enumerate(zip(images, channels, strict=True))
+                self._make_regions(image, levels, one[None], fits[row * seeds : (row + 1) * seeds])
+                for row, (image, levels, one) in enumerate(
+                    zip(images, features, channels, strict=True)
+                )
             ]
 
-    def _make_regions(self, image: np.ndarray, channels: Tensor, fits: list[Fit]) -> Segmentation:
+    def _channels(self, image: np.ndarray, features: list[np.ndarray]) -> Tensor:
+        channels = image_channels(image, self.channels)
+        principal = [
+            torch.from_numpy(principal_channels(level, count, channels.shape[1:]))
+            for level, count in zip(features, self.components, strict=False)
+        ]
+        return torch.cat([channels, *principal])
+
+    def _make_regions(
+        self, image: np.ndarray, features: list[np.ndarray], channels: Tensor, fits: list[Fit]
+    ) -> Segmentation:
         soft_maps = [soft_labels(fit.respond(channels)) for fit in fits]
-        features = self.features(image) if self.features is not None else ()
         hierarchy = build_hierarchy(image, soft_maps, features, self.settings)
         clusters = torch.from_numpy(soft_maps[0].argmax(axis=0))[None]
         clusters = enlarge_labels(clusters, hierarchy.leaves.shape)[0].numpy()

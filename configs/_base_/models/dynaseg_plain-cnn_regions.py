@@ -1,16 +1,9 @@
 # A hierarchy of regions an image, of four small networks that are fitted to its texture.
+_base_ = './dynaseg_plain-cnn.py'
 model = dict(
-    type='DynaSeg',
-    backbone=dict(type='PlainCNN', in_channels=9, channels=32, num_blocks=2),
-    decode_head=dict(
-        type='ResponseHead',
-        in_channels=32,
-        num_classes=32,
-        loss_decode=dict(type='DynaSegLoss', weighting='fsf'),
-    ),
-    train_cfg=dict(),
+    backbone=dict(in_channels=9, channels=32),
+    decode_head=dict(in_channels=32, num_classes=32, loss_decode=dict(weighting='fsf')),
     test_cfg=dict(
-        mode='whole',
         fit=dict(iterations=30, lr=0.2, momentum=0.9, fit_pixels=2500),
         regions=dict(num_fits=4, channels='texture'),
     ),

@@ -1,18 +1,23 @@
 """What segments test images for a segmentor: as trained, or by fits to the very image."""
 
 import copy
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from mmseg.models.builder import build_backbone
 from torch import Tensor, nn
 
 from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement
 from dynaseg.core.labels import renumber
-from dynaseg.core.regions import PLAIN, build_hierarchy
+from dynaseg.core.normalization import Normalization
+from dynaseg.core.regions import DEEP, PLAIN, build_hierarchy
 from dynaseg.core.sizes import enlarge_labels, limit_size
 from dynaseg.mmseg.scratch import initialise
 from dynaseg.predictor import FittedPredictor, RegionPredictor, Segmentation, start_seeds
@@ -77,7 +82,15 @@ class TestSettings:
         self.num_fits = regions.pop('num_fits', 4)
         if not (isinstance(self.num_fits, int) and self.num_fits >= 1):
             raise ValueError(f'num_fits must be a positive integer, got {self.num_fits!r}')
-        self.settings = replace(PLAIN, **regions)
+        self.components = tuple(regions.pop('components', ()))
+        self.features = regions.pop('features', None)
+        presets = {'plain': PLAIN, 'deep': DEEP}
+        preset = regions.pop('preset', 'plain')
+        if preset not in presets:
+            raise ValueError(f'preset must be one of {tuple(presets)}, got {preset!r}')
+        self.settings = replace(presets[preset], **regions)
+        if len(self.settings.features) and self.features is None:
+            raise ValueError(f'preset {preset!r} needs features, the config of a backbone')
 
 
 def make_predictor(
@@ -96,7 +109,51 @@ def make_predictor(
         other = copy.deepcopy(segmentor)
         initialise(other, seed)
         networks.append(_Responses(other))
-    return RegionPredictor(networks, settings.fitter, settings.channels, settings.settings)
+    features = None
+    if settings.features is not None:
+        device = next(segmentor.parameters()).device
+        features = _backbone_features(json.dumps(settings.features), device)
+    return RegionPredictor(
+        networks,
+        settings.fitter,
+        settings.channels,
+        settings.settings,
+        features,
+        settings.components,
+    )
+
+
+class BackboneFeatures:
+    """Computes levels of features of an image, seen at twice its size.
+
+    Args:
+        backbone: config of a backbone, for images normalised with ImageNet's mean and deviation.
+        device: where it runs.
+        max_pixels: larger images are shrunk to about so many pixels before.
+    """
+
+    def __init__(
+        self, backbone: dict, device: torch.device, max_pixels: int = PLAIN.max_pixels
+    ) -> None:
+        self.backbone = build_backbone(backbone)
+        self.backbone.init_weights()
+        self.backbone.to(device).eval()
+        self.device = device
+        self.max_pixels = max_pixels
+
+    @torch.no_grad()
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        """Compute the levels, each (C, h, w), of an image, RGB, uint8, (H, W, 3)."""
+        pixels = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None]
+        img = Normalization()(limit_size(pixels.float(), self.max_pixels))
+        img = F.interpolate(img, scale_factor=2, mode='bilinear')
+        return [level[0].cpu().numpy() for level in self.backbone(img)]
+
+
+@cache
+def _backbone_features(backbone: str, device: torch.device) -> BackboneFeatures:
+    """Load the weights once, and not for every image of a test."""
+    return BackboneFeatures(json.loads(backbone), device)
 
 
 class TrainedPredictor:
