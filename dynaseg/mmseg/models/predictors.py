@@ -15,7 +15,13 @@ from dynaseg.core.labels import renumber
 from dynaseg.core.regions import PLAIN, build_hierarchy
 from dynaseg.core.sizes import enlarge_labels, limit_size
 from dynaseg.mmseg.scratch import initialise
-from dynaseg.predictor import FittedPredictor, RegionPredictor, Segmentation, start_seeds
+from dynaseg.predictor import (
+    FittedPredictor,
+    RegionPredictor,
+    Segmentation,
+    check_min_clusters,
+    start_seeds,
+)
 
 if TYPE_CHECKING:
     from dynaseg.mmseg.models.segmentor import DynaSeg
@@ -66,6 +72,7 @@ class TestSettings:
                 f"needs decode_head.loss_decode of type 'DynaSegLoss', got {type(loss).__name__!r}"
             )
         self.min_clusters = fit.pop('min_clusters', 1)
+        check_min_clusters(self.min_clusters)
         refinement = fit.pop('refine', None)
         if refinement is not None:
             with named('refine'):
