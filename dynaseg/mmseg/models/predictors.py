@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement
+from dynaseg.core.channels import CHANNELS
 from dynaseg.core.labels import renumber
 from dynaseg.core.regions import PLAIN, build_hierarchy
 from dynaseg.core.sizes import enlarge_labels, limit_size
@@ -81,9 +82,14 @@ class TestSettings:
 
     def _read_regions(self, regions: dict) -> None:
         self.channels = regions.pop('channels', 'texture')
+        if self.channels not in CHANNELS:
+            raise ValueError(f'channels must be one of {CHANNELS}, got {self.channels!r}')
         self.num_fits = regions.pop('num_fits', 4)
         if not (isinstance(self.num_fits, int) and self.num_fits >= 1):
             raise ValueError(f'num_fits must be a positive integer, got {self.num_fits!r}')
+        if 'cost' in regions:
+            with named('cost'):
+                regions['cost'] = replace(PLAIN.cost, **regions['cost'])
         self.settings = replace(PLAIN, **regions)
 
 
