@@ -1,3 +1,4 @@
+import mmcv
 import numpy as np
 import pytest
 import torch
@@ -92,11 +93,13 @@ def test_without_fit_the_hierarchy_is_of_the_trained_networks_probabilities():
     assert np.array_equal(segmentation.labels, clusters)
 
 
-def test_regions_are_drawn():
+def test_regions_are_drawn(tmp_path):
     model, photo = build({'num_fits': 1}), make_photo()
     model.CLASSES, model.PALETTE = ('one',), [[0, 0, 0]]  # of the data set: regions outnumber them
     result = run(model, photo)
-    drawn = model.show_result(photo, result, opacity=1)
+    path = tmp_path / 'drawn.png'
+    model.show_result(photo, result, opacity=1, out_file=str(path))
+    drawn = mmcv.imread(str(path))
     colours = np.unique(drawn.reshape(-1, 3), axis=0)
     assert len(colours) == result[0].regions().max() + 1
 
