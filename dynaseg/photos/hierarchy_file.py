@@ -37,7 +37,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from dynaseg.core.regions.hierarchy import RegionHierarchy
+from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import write_file
 from dynaseg.io.writing import encode_png
 from dynaseg.photos.regions import STEPS, measure_steps

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynaseg.core.labels import connected_components
+from dynaseg.core.regions import RegionHierarchy, remove_small_regions
 from dynaseg.core.regions.graph import build_graph
-from dynaseg.core.regions.hierarchy import RegionHierarchy
-from dynaseg.core.regions.small_regions import remove_small_regions
 from dynaseg.predictor import Segmentation
 
 DETAIL = 0.5

@@ -9,7 +9,7 @@ import json
 
 import numpy as np
 
-from dynaseg.core.regions.hierarchy import RegionHierarchy
+from dynaseg.core.regions import RegionHierarchy
 from dynaseg.photos.regions import measure_steps
 
 LONGEST_RUN = 2**16 - 1
