@@ -70,11 +70,7 @@ class FittedPredictor:
         min_clusters: int | str = 1,
         normalization: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        valid = isinstance(min_clusters, int) and min_clusters >= 1
-        if not (valid or min_clusters == 'silhouette'):
-            raise ValueError(
-                f"min_clusters must be a positive integer or 'silhouette', got {min_clusters!r}"
-            )
+        check_min_clusters(min_clusters)
         self.network = network
         self.fitter = fitter
         self.min_clusters = min_clusters
@@ -102,6 +98,15 @@ class FittedPredictor:
         if self.min_clusters == 'silhouette':
             return estimate_num_clusters(image)[0]
         return self.min_clusters
+
+
+def check_min_clusters(min_clusters: object) -> None:
+    """Raise ValueError unless it is a positive integer or ``'silhouette'``."""
+    valid = isinstance(min_clusters, int) and min_clusters >= 1
+    if not (valid or min_clusters == 'silhouette'):
+        raise ValueError(
+            f"min_clusters must be a positive integer or 'silhouette', got {min_clusters!r}"
+        )
 
 
 class RegionPredictor:

@@ -15,12 +15,19 @@ from mmseg.models.builder import build_backbone
 from torch import Tensor, nn
 
 from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement
+from dynaseg.core.channels import CHANNELS
 from dynaseg.core.labels import renumber
 from dynaseg.core.normalization import Normalization
 from dynaseg.core.regions import DEEP, PLAIN, build_hierarchy
 from dynaseg.core.sizes import enlarge_labels, limit_size
 from dynaseg.mmseg.scratch import initialise
-from dynaseg.predictor import FittedPredictor, RegionPredictor, Segmentation, start_seeds
+from dynaseg.predictor import (
+    FittedPredictor,
+    RegionPredictor,
+    Segmentation,
+    check_min_clusters,
+    start_seeds,
+)
 
 if TYPE_CHECKING:
     from dynaseg.mmseg.models.segmentor import DynaSeg
@@ -71,6 +78,7 @@ class TestSettings:
                 f"needs decode_head.loss_decode of type 'DynaSegLoss', got {type(loss).__name__!r}"
             )
         self.min_clusters = fit.pop('min_clusters', 1)
+        check_min_clusters(self.min_clusters)
         refinement = fit.pop('refine', None)
         if refinement is not None:
             with named('refine'):
@@ -79,6 +87,8 @@ class TestSettings:
 
     def _read_regions(self, regions: dict) -> None:
         self.channels = regions.pop('channels', 'texture')
+        if self.channels not in CHANNELS:
+            raise ValueError(f'channels must be one of {CHANNELS}, got {self.channels!r}')
         self.num_fits = regions.pop('num_fits', 4)
         if not (isinstance(self.num_fits, int) and self.num_fits >= 1):
             raise ValueError(f'num_fits must be a positive integer, got {self.num_fits!r}')
@@ -88,6 +98,9 @@ class TestSettings:
         preset = regions.pop('preset', 'plain')
         if preset not in presets:
             raise ValueError(f'preset must be one of {tuple(presets)}, got {preset!r}')
+        if 'cost' in regions:
+            with named('cost'):
+                regions['cost'] = replace(presets[preset].cost, **regions['cost'])
         self.settings = replace(presets[preset], **regions)
         if len(self.settings.features) and self.features is None:
             raise ValueError(f'preset {preset!r} needs features, the config of a backbone')
