@@ -151,7 +151,7 @@ class RegionPredictor:
         self.fitter = fitter
         self.channels = channels
         self.settings = settings
-        self.features = features or (lambda image: [])
+        self.features = features
         self.components = tuple(components)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
@@ -170,7 +170,7 @@ class RegionPredictor:
         seeds = len(self.networks)
         device = next(self.networks[0].parameters()).device
         with one_thread(), reused_memory():
-            features = [self.features(image) for image in images]
+            features = [self.features(image) if self.features else [] for image in images]
             channels = torch.stack(list(map(self._channels, images, features))).to(device)
             fits = self.fitter.fit(
                 self.networks * len(images), channels.repeat_interleave(seeds, dim=0)
