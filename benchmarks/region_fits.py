@@ -64,6 +64,6 @@ def loss(response: Tensor, mu: float) -> Tensor:
 
 
 def present_labels(response: Tensor) -> Tensor:
-    """Softmax over the channels, of those that are the highest somewhere, (q, h, w) to (K, h, w)."""
+    """Softmax over the channels that are the highest somewhere, (q, h, w) to (K, h, w)."""
     present = response.argmax(0).unique()
     return response[present].softmax(0).contiguous()

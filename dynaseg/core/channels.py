@@ -1,5 +1,7 @@
 """Input channels of fits: what a network sees of the image that it is fitted to."""
 
+import itertools
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -62,7 +64,7 @@ def texture_channels(lab: np.ndarray) -> np.ndarray:
     smoothed = [lab[0]] + [smooth(lab[0], sigma) for sigma in (1, 2, 4, 8)]
     bands = [
         np.log(smooth(np.abs(fine - coarse), 2 + 2 * k) + BAND_FLOOR)
-        for k, (fine, coarse) in enumerate(zip(smoothed[:-1], smoothed[1:], strict=True))
+        for k, (fine, coarse) in enumerate(itertools.pairwise(smoothed))
     ]
     gy, gx = sobel(smoothed[1])
     length = np.hypot(gx, gy)

@@ -157,8 +157,8 @@ def summarize_hierarchies(
         default: one of them, chosen beforehand.
 
     Returns:
-        For each of ``covering``, ``PRI`` and ``VoI``: ``_ODS``, at the single threshold that is best
-        for the data set by that metric, and ``_OIS``, at the threshold that is best for each
+        For each of ``covering``, ``PRI`` and ``VoI``: ``_ODS``, at the single threshold that is
+        best for the data set by that metric, and ``_OIS``, at the threshold that is best for each
         image; means over an image's annotations, then over the images. ``threshold_ODS``, by
         covering. ``mIoU``, ``mIoU_fine`` and ``mIoU_coarse``, best-overlap IoU over the segments
         of the whole set (of all annotations, of each image's with the most segments and of that
