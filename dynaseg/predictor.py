@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from dynaseg.core.channels import image_channels, principal_channels
 from dynaseg.core.fitting import Fit, Fitter
-from dynaseg.core.labels import majority_labels, renumber
+from dynaseg.core.labels import renumber
 from dynaseg.core.losses import DynaSegLoss
 from dynaseg.core.networks import ResponseNetwork
 from dynaseg.core.normalization import Normalization
 from dynaseg.core.process import one_thread, reused_memory
 from dynaseg.core.regions import PLAIN, RegionHierarchy, RegionSettings, build_hierarchy
 from dynaseg.core.regions.cues import soft_labels
+from dynaseg.core.regions.labels import label_regions
 from dynaseg.core.silhouette import estimate_num_clusters
 from dynaseg.core.sizes import enlarge_labels
 
@@ -198,7 +199,7 @@ class RegionPredictor:
         clusters = torch.from_numpy(soft_maps[0].argmax(axis=0))[None]
         clusters = enlarge_labels(clusters, hierarchy.leaves.shape)[0].numpy()
         regions = hierarchy.cut(hierarchy.altitude(LABEL_DETAIL))
-        return Segmentation(renumber(majority_labels(clusters, regions)), fits[0], hierarchy)
+        return Segmentation(renumber(label_regions(clusters, regions)), fits[0], hierarchy)
 
 
 def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> RegionPredictor:
