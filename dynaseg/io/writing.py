@@ -14,6 +14,7 @@ PALETTE_COLOURS = 256
 MAX_LABELS = 2**24
 COMPRESS_LEVEL = 1  # label maps become hardly smaller at more, and take several times as long
 JPEG_QUALITY = 90
+MAX_JPEG_SIZE = 65500  # pixels of a side
 
 
 def write_label_map(path: Path, labels: np.ndarray) -> None:
@@ -80,6 +81,13 @@ def encode_jpeg(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, 'JPEG', quality=quality, optimize=True)
     return buffer.getvalue()
+
+
+def encode_photo(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
+    """Encode an image as JPEG, or as PNG where it is too large for that."""
+    if max(image.size) > MAX_JPEG_SIZE:
+        return encode_png(image)
+    return encode_jpeg(image, quality)
 
 
 @cache

@@ -7,7 +7,7 @@ from PIL import Image
 
 from dynaseg.core.fitting import Fit
 from dynaseg.io.files import write_file
-from dynaseg.io.writing import encode_jpeg, write_label_map
+from dynaseg.io.writing import encode_jpeg, encode_photo, write_label_map
 from dynaseg.photos.drawing import draw_overlay
 from dynaseg.photos.hierarchy_file import write_hierarchy
 from dynaseg.photos.regions import RegionChoice, find_detail, find_hierarchy, measure_steps
@@ -79,7 +79,7 @@ class OutputWriter:
         size = image.shape[1::-1]
         viewer = render_viewer(name, size, thumbnail, hierarchy.leaves[grid], hierarchy)
         write_file(paths['viewer'], viewer)
-        photo = encode_jpeg(Image.fromarray(image), CUT_OUT_QUALITY)
+        photo = encode_photo(Image.fromarray(image), CUT_OUT_QUALITY)
         write_file(paths['viewer_full'], render_full(name, photo, hierarchy.leaves))
         detail = self.choice.detail
         if self.choice.regions is not None:

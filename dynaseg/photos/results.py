@@ -184,6 +184,8 @@ class Results:
                 f'{self.path} is damaged or of another program ({error}): '
                 'choose another output folder, or overwrite'
             ) from error
+        if self._are_pages_written():
+            self._stale_pages = {0}
         changes = [
             _describe_change(key, settings.get(key), self.settings.get(key))
             for key in sorted(settings.keys() | self.settings.keys())
@@ -205,11 +207,18 @@ class Results:
             offset = self._file.tell()
             line = self._file.readline()
             if not line.endswith(b'\n'):
-                self._file.truncate(offset)
-                return settings
+                break
             record = json.loads(line)
             _check_record(record)
             self._note(record, offset)
+        if line:
+            self._file.truncate(offset)
+        return settings
+
+    def _are_pages_written(self) -> bool:
+        """Tell whether the run before wrote its pages in the end, rather than being killed."""
+        index = self.out_dir / page_name(0)
+        return index.exists() and index.stat().st_mtime_ns >= self.path.stat().st_mtime_ns
 
     def _remove(self) -> None:
         """Remove the outputs and pages of earlier runs, as far as their records can be read."""

@@ -13,6 +13,7 @@ from dynaseg.core.regions import RegionHierarchy
 from dynaseg.photos.regions import measure_steps
 
 LONGEST_RUN = 2**16 - 1
+PNG_SIGNATURE = b'\x89PNG'
 
 
 def render_viewer(
@@ -49,7 +50,7 @@ def render_full(name: str, photo: bytes, leaves: np.ndarray) -> str:
 
     Args:
         name: of the image's outputs.
-        photo: JPEG, (H, W).
+        photo: JPEG or PNG, (H, W).
         leaves: leaf of each of its pixels, (H, W).
 
     Returns:
@@ -84,10 +85,11 @@ def encode_runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _encode_image(photo: bytes, leaves: np.ndarray) -> dict[str, object]:
     values, lengths = encode_runs(leaves)
+    kind = 'png' if photo.startswith(PNG_SIGNATURE) else 'jpeg'
     return {
         'width': leaves.shape[1],
         'height': leaves.shape[0],
-        'photo': 'data:image/jpeg;base64,' + base64.b64encode(photo).decode(),
+        'photo': f'data:image/{kind};base64,' + base64.b64encode(photo).decode(),
         'leaves': base64.b64encode(values.tobytes()).decode(),
         'lengths': base64.b64encode(lengths.tobytes()).decode(),
     }

@@ -1,0 +1,202 @@
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from running import SETTINGS, check_outputs, list_outputs, load, run
+from stand_ins import Counting
+
+from dynaseg.photos.page import PAGE_SIZE
+from dynaseg.photos.results import Results
+
+OLD_RECORDS = [
+    {'file': '/a.png', 'name': 'old', 'bytes': 1, 'modified': 1},
+    {'file': '/b.png', 'name': 'b', 'error': 'damaged'},
+]
+
+
+def failed(number, error='x'):
+    return {'file': f'/photos/{number}.jpg', 'name': str(number), 'error': error}
+
+
+def test_the_last_record_of_a_file_counts(tmp_path):
+    with Results(tmp_path, SETTINGS) as results:
+        for record in (failed(1), failed(2), failed(1, 'again')):
+            results.add(record)
+    for _ in range(2):
+        with Results(tmp_path, SETTINGS) as results:
+            assert results[Path('/photos/1.jpg')]['error'] == 'again'
+            assert results[Path('/photos/2.jpg')]['error'] == 'x'
+            assert list(results.names) == [Path('/photos/1.jpg'), Path('/photos/2.jpg')]
+    assert len((tmp_path / 'results.jsonl').read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize('cut', [1, 10, 40])
+def test_a_last_line_that_was_cut_off_goes(tmp_path, cut):
+    with Results(tmp_path, SETTINGS) as results:
+        results.add(failed(1))
+        results.add(failed(2))
+    path = tmp_path / 'results.jsonl'
+    path.write_bytes(path.read_bytes()[:-cut])
+    with Results(tmp_path, SETTINGS) as results:
+        assert list(results.names.values()) == ['1']
+        results.add(failed(3))
+    assert load(tmp_path) == (SETTINGS, [failed(1), failed(3)])
+
+
+def test_adding_a_record_appends_to_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(Results, 'save', lambda self: None)
+    path = tmp_path / 'results.jsonl'
+    with Results(tmp_path, SETTINGS) as results:
+        inode = path.stat().st_ino
+        for number in range(20):
+            before = path.read_bytes()
+            results.add(failed(number))
+            assert path.read_bytes() == before + json.dumps(failed(number)).encode() + b'\n'
+        assert path.stat().st_ino == inode
+
+
+def test_pages_are_of_a_hundred_images_and_only_stale_ones_are_written(tmp_path):
+    pages = [tmp_path / name for name in ('index.html', 'index-2.html', 'index-3.html')]
+    with Results(tmp_path, SETTINGS) as results:
+        for number in range(2 * PAGE_SIZE):
+            results.add(failed(number))
+    assert [page.exists() for page in pages] == [True, True, False]
+    inodes = [page.stat().st_ino for page in pages[:2]]
+    with Results(tmp_path, SETTINGS) as results:
+        assert [page.stat().st_ino for page in pages[1:2]] == inodes[1:]
+        results.add(failed(2 * PAGE_SIZE))
+    texts = [page.read_text() for page in pages]
+    assert [text.count('<li>') for text in texts] == [PAGE_SIZE, PAGE_SIZE, 1]
+    assert 'href="index-3.html"' in texts[1]
+    assert 'href="index-2.html"' in texts[0]
+    assert 'href="index-3.html"' not in texts[0]
+    assert f'{2 * PAGE_SIZE + 1} skipped' in texts[0]
+
+
+def test_pages_are_not_written_more_often_than_is_cheap(tmp_path, monkeypatch):
+    results = Results(tmp_path, SETTINGS)
+    now = [0.0]
+    monkeypatch.setattr('dynaseg.photos.results.time.monotonic', lambda: now[0])
+    saved = []
+    save = Results.save
+
+    def slow_save(self):
+        saved.append(now[0])
+        save(self)
+        self._seconds_to_save = 1.0
+
+    monkeypatch.setattr(Results, 'save', slow_save)
+    results.save()
+    for second in range(1, 61):
+        now[0] = float(second)
+        results.add(failed(second))
+    assert saved == [0, 21, 42]
+    results.close()
+    assert (tmp_path / 'index.html').read_text().count('<li>') == 60
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
+    with (
+        Results(tmp_path, SETTINGS),
+        pytest.raises(ValueError, match='another run is writing into'),
+    ):
+        Results(tmp_path, SETTINGS, overwrite=True)
+    Results(tmp_path, SETTINGS).close()
+
+
+def test_other_settings_are_refused_unless_overwriting(tmp_path, photos):
+    run(photos, tmp_path / 'out')
+    other = SETTINGS | {'config_sha256': 'f00', 'seed': 1}
+    changes = r'\(the content of the config has changed; seed was 0, is 1\)'
+    with pytest.raises(ValueError, match=f'other settings {changes}: .*overwrite'):
+        run(photos / 'a.png', tmp_path / 'out', settings=other)
+    assert len(check_outputs(tmp_path / 'out')) == 5
+    again = Counting()
+    run(photos / 'a.png', tmp_path / 'out', again, other, overwrite=True)
+    assert again.calls == 1
+    assert load(tmp_path / 'out')[0] == other
+    assert len(check_outputs(tmp_path / 'out')) == 1
+
+
+RECORD = '{"settings": {}}\n'
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        '',
+        'words\n',
+        '[]\n',
+        '{"settings": 1}\n',
+        RECORD + '1\n',
+        RECORD + '{"file": "a", "name": "../a"}\n',
+        RECORD + '{"file": "a", "name": "a"}\n',
+        RECORD + 'damaged\n{"file": "a", "name": "a", "error": "x"}\n',
+    ],
+)
+def test_foreign_results_are_refused_unless_overwriting(tmp_path, photos, content):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/results.jsonl').write_text(content)
+    with pytest.raises(ValueError, match=r'results\.jsonl is damaged or of another program'):
+        run(photos, tmp_path / 'out')
+    assert (tmp_path / 'out/results.jsonl').read_text() == content
+    run(photos, tmp_path / 'out', overwrite=True)
+    assert len(check_outputs(tmp_path / 'out')) == 5
+
+
+def test_foreign_files_are_never_overwritten(tmp_path, photos):
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels/a.png').write_text('of great value')
+    with pytest.raises(ValueError, match=r'labels holds files, but .*results\.jsonl is missing'):
+        run(photos, tmp_path)
+    assert (tmp_path / 'labels/a.png').read_text() == 'of great value'
+    assert not (tmp_path / 'results.jsonl').exists()
+
+
+def test_results_of_an_earlier_version_are_refused_unless_overwriting(tmp_path, photos):
+    out = tmp_path / 'out'
+    (out / 'labels').mkdir(parents=True)
+    (out / 'results.json').write_text(json.dumps({'settings': {}, 'images': OLD_RECORDS}))
+    (out / 'labels/old.png').touch()
+    with pytest.raises(ValueError, match=r'earlier version .*choose another .* or overwrite'):
+        run(photos, out)
+    assert list_outputs(out)['labels'] == ['old.png']
+    run(photos, out, overwrite=True)
+    assert len(check_outputs(out)) == 5
+
+
+@pytest.mark.parametrize('content', ['words', '[]', '{"images": [{"file": 1, "name": "../x"}]}'])
+def test_overwriting_removes_nothing_that_it_does_not_know(tmp_path, photos, content):
+    (tmp_path / 'x.png').touch()
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/results.json').write_text(content)
+    run(photos / 'a.png', tmp_path / 'out', overwrite=True)
+    assert (tmp_path / 'x.png').exists()
+
+
+def test_what_killed_runs_left_is_removed(tmp_path, photos):
+    run(photos / 'a.png', tmp_path / 'out')
+    (tmp_path / 'out/labels/.a.png.0123abcd.part').touch()
+    (tmp_path / 'out/.index.html.0123abcd.part').touch()
+    run(photos / 'a.png', tmp_path / 'out')
+    assert len(check_outputs(tmp_path / 'out')) == 1
+
+
+def test_names_that_are_no_text_are_shown(tmp_path):
+    with Results(tmp_path, SETTINGS) as results:
+        results.add({'file': '/photos/\udce9.jpg', 'name': '\ufffd', 'error': 'x'})
+    assert '\ufffd.jpg' in (tmp_path / 'index.html').read_text('utf-8')
+    with Results(tmp_path, SETTINGS) as results:
+        assert list(results.names) == [Path('/photos/\udce9.jpg')]
+
+
+def test_pages_show_what_is_there_of_an_image_now(tmp_path, photos):
+    run(photos, tmp_path / 'out', Counting(1, ValueError('too dark')))
+    assert 'too dark' in (tmp_path / 'out/index.html').read_text()
+    run(photos, tmp_path / 'out')
+    text = (tmp_path / 'out/index.html').read_text()
+    assert 'too dark' not in text
+    assert text.count('<article') == 5
+    with Image.open(photos / 'a.png') as image:
+        assert f'{image.width} × {image.height}' in text
