@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from dynaseg.core.labels import connected_components
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.predictor import Segmentation
 
