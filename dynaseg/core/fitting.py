@@ -302,7 +302,7 @@ class Fitter:
         response = respond_each(network, weights, images, self.bf16)
         labels = response.detach().argmax(dim=1)
         parts = self.loss(response, labels)
-        return parts['loss_sim'] + parts['loss_con'], labels
+        return sum(value for name, value in parts.items() if name.startswith('loss')), labels
 
 
 def _one_each(values: object, kind: type, number: int, name: str) -> list:

@@ -38,7 +38,7 @@ def build_predictor(
     """
     config = load_config(config)
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
-    predictor = segmentor.predictor
+    predictor = segmentor.make_predictor()
     content = json.dumps(config.model.to_dict(), sort_keys=True, default=repr)
     settings = {
         'config': Path(config.filename or 'given in Python').name,

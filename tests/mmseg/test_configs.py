@@ -61,11 +61,11 @@ def test_model_builds_and_data_types_are_known(path):
     config = Config.fromfile(str(path))
     model = build(config)
     assert isinstance(model, DynaSeg)
-    if model.test_settings.settings is None:
+    if model.segmentation.region_settings is None:
         train_an_iteration(model)
     else:  # such networks see channels of one image, to which they are fitted
         photo = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
-        (segmentation,) = model.eval().predictor([photo])
+        (segmentation,) = model.eval().make_predictor()([photo])
         assert segmentation.hierarchy.leaves.shape == (24, 36)
     for subset in ('train', 'val', 'test'):
         if subset in config.get('data', {}):

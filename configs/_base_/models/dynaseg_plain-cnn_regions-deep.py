@@ -5,7 +5,7 @@ model = dict(
     test_cfg=dict(
         regions=dict(
             preset='deep',
-            features=dict(type='EfficientNetLite0', out_indices=(1, 2, 3, 4)),
+            backbone=dict(type='EfficientNetLite0', out_indices=(1, 2, 3, 4)),
             components=(6, 8, 8),
         )
     ),

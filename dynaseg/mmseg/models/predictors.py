@@ -1,11 +1,9 @@
 """What segments test images for a segmentor: as trained, or by fits to the very image."""
 
 import copy
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +43,7 @@ def named(key: str) -> Iterator[None]:
         raise type(error)(f'{key}: {error}') from error
 
 
-class TestSettings:
+class SegmentationSettings:
     """The entries ``fit`` and ``regions`` of a ``test_cfg``, checked.
 
     Args:
@@ -57,17 +55,16 @@ class TestSettings:
         ValueError, TypeError: if an entry is unknown or out of its range; it is named.
     """
 
-    __test__ = False  # pytest takes it for a test by its name
-
     def __init__(self, loss: nn.Module, fit: Mapping | None, regions: Mapping | None) -> None:
-        self.fitter = self.settings = None
-        self.min_clusters = 1
+        self.fitter = self.region_settings = self.features = None
+        self.min_clusters = self.num_fits = 1
+        self.channels, self.components = 'texture', ()
         if fit is not None:
             with named('test_cfg.fit'):
                 self._read_fit(loss, dict(fit))
         if regions is not None:
             with named('test_cfg.regions'):
-                self._read_regions(dict(regions))
+                self._read_regions(dict(regions), fit is not None)
             unused = [key for key in LABEL_KEYS if fit is not None and key in fit]
             if unused:
                 raise ValueError(f'test_cfg.fit: {", ".join(unused)} are not used with regions')
@@ -85,15 +82,16 @@ class TestSettings:
                 refinement = LabelRefinement(**refinement)
         self.fitter = Fitter(loss.without_reduction(), refinement=refinement, **fit)
 
-    def _read_regions(self, regions: dict) -> None:
-        self.channels = regions.pop('channels', 'texture')
-        if self.channels not in CHANNELS:
-            raise ValueError(f'channels must be one of {CHANNELS}, got {self.channels!r}')
-        self.num_fits = regions.pop('num_fits', 4)
-        if not (isinstance(self.num_fits, int) and self.num_fits >= 1):
-            raise ValueError(f'num_fits must be a positive integer, got {self.num_fits!r}')
-        self.components = tuple(regions.pop('components', ()))
-        self.features = regions.pop('features', None)
+    def _read_regions(self, regions: dict, is_fitted: bool) -> None:
+        if is_fitted:
+            self.channels = regions.pop('channels', 'texture')
+            if self.channels not in CHANNELS:
+                raise ValueError(f'channels must be one of {CHANNELS}, got {self.channels!r}')
+            self.num_fits = regions.pop('num_fits', 4)
+            if not (isinstance(self.num_fits, int) and self.num_fits >= 1):
+                raise ValueError(f'num_fits must be a positive integer, got {self.num_fits!r}')
+            self.components = tuple(regions.pop('components', ()))
+        backbone = regions.pop('backbone', None)
         presets = {'plain': PLAIN, 'deep': DEEP}
         preset = regions.pop('preset', 'plain')
         if preset not in presets:
@@ -101,19 +99,24 @@ class TestSettings:
         if 'cost' in regions:
             with named('cost'):
                 regions['cost'] = replace(presets[preset].cost, **regions['cost'])
-        self.settings = replace(presets[preset], **regions)
-        if len(self.settings.features) and self.features is None:
-            raise ValueError(f'preset {preset!r} needs features, the config of a backbone')
+        self.region_settings = replace(presets[preset], **regions)
+        if (backbone is None) != (not self.region_settings.features and not self.components):
+            raise ValueError(
+                'backbone is the config of one whose features have weights (features, or preset='
+                f"'deep') or are seen by the fits (components), got {backbone!r}"
+            )
+        if backbone is not None:
+            self.features = BackboneFeatures(backbone, self.region_settings.max_pixels)
 
 
 def make_predictor(
-    segmentor: 'DynaSeg', settings: TestSettings
+    segmentor: 'DynaSeg', settings: SegmentationSettings
 ) -> 'FittedPredictor | RegionPredictor | TrainedPredictor':
     """Make what segments images, RGB, uint8, (H, W, 3), with the segmentor's present weights."""
-    network = _Responses(segmentor)
     if settings.fitter is None:
         return TrainedPredictor(segmentor, settings)
-    if settings.settings is None:
+    network = _Responses(segmentor)
+    if settings.region_settings is None:
         return FittedPredictor(
             network, settings.fitter, settings.min_clusters, segmentor.normalise.from_rgb
         )
@@ -122,16 +125,12 @@ def make_predictor(
         other = copy.deepcopy(segmentor)
         initialise(other, seed)
         networks.append(_Responses(other))
-    features = None
-    if settings.features is not None:
-        device = next(segmentor.parameters()).device
-        features = _backbone_features(json.dumps(settings.features), device)
     return RegionPredictor(
         networks,
         settings.fitter,
         settings.channels,
-        settings.settings,
-        features,
+        settings.region_settings,
+        settings.features,
         settings.components,
     )
 
@@ -141,32 +140,22 @@ class BackboneFeatures:
 
     Args:
         backbone: config of a backbone, for images normalised with ImageNet's mean and deviation.
-        device: where it runs.
         max_pixels: larger images are shrunk to about so many pixels before.
     """
 
-    def __init__(
-        self, backbone: dict, device: torch.device, max_pixels: int = PLAIN.max_pixels
-    ) -> None:
+    def __init__(self, backbone: dict, max_pixels: int) -> None:
         self.backbone = build_backbone(backbone)
         self.backbone.init_weights()
-        self.backbone.to(device).eval()
-        self.device = device
+        self.backbone.eval()
         self.max_pixels = max_pixels
 
     @torch.no_grad()
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """Compute the levels, each (C, h, w), of an image, RGB, uint8, (H, W, 3)."""
-        pixels = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
         img = Normalization()(limit_size(pixels.float(), self.max_pixels))
         img = F.interpolate(img, scale_factor=2, mode='bilinear')
-        return [level[0].cpu().numpy() for level in self.backbone(img)]
-
-
-@cache
-def _backbone_features(backbone: str, device: torch.device) -> BackboneFeatures:
-    """Load the weights once, and not for every image of a test."""
-    return BackboneFeatures(json.loads(backbone), device)
+        return [level[0].numpy() for level in self.backbone(img)]
 
 
 class TrainedPredictor:
@@ -178,7 +167,7 @@ class TrainedPredictor:
         settings: with ``regions``, a hierarchy is made of the segmentor's probabilities.
     """
 
-    def __init__(self, segmentor: 'DynaSeg', settings: TestSettings) -> None:
+    def __init__(self, segmentor: 'DynaSeg', settings: SegmentationSettings) -> None:
         self.segmentor = segmentor
         self.settings = settings
 
@@ -196,9 +185,10 @@ class TrainedPredictor:
         probabilities = self.segmentor.inference(img, [meta], rescale=False)
         labels = enlarge_labels(probabilities.argmax(dim=1), image.shape[:2])[0].cpu().numpy()
         hierarchy = None
-        if self.settings.settings is not None:
+        if self.settings.region_settings is not None:
             soft = probabilities.clamp(min=0)[0].cpu().numpy()  # a filter may leave some below 0
-            hierarchy = build_hierarchy(image, [soft], settings=self.settings.settings)
+            features = self.settings.features(image) if self.settings.features else ()
+            hierarchy = build_hierarchy(image, [soft], features, self.settings.region_settings)
         return Segmentation(renumber(labels), hierarchy=hierarchy)
 
 

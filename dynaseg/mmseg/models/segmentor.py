@@ -11,7 +11,7 @@ from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys
 from dynaseg.mmseg.models.predictors import (
-    TestSettings,
+    SegmentationSettings,
     TrainedPredictor,
     make_predictor,
     named,
@@ -19,7 +19,8 @@ from dynaseg.mmseg.models.predictors import (
 from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
-TEST_KEYS = {'mode', 'predict_scale', 'predict_pixels', 'refine', 'fit', 'regions'}
+TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine'}  # of tests without fits
+TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
 @SEGMENTORS.register_module()
@@ -45,14 +46,16 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             which also bounds larger images; with ``refine``, a dict of arguments of
             :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges. With
             ``fit``, a dict, every test image is fitted from the segmentor's weights with the head's
-            loss, and these three do not apply; it holds arguments of
+            loss, and these three have no place; it holds arguments of
             :class:`dynaseg.core.Fitter`, ``refine``, a dict of arguments of
             :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the least number of
             clusters: a number, or ``'silhouette'`` for that of the image's colours. With
             ``regions``, a dict of entries of :class:`dynaseg.core.regions.RegionSettings`, tests
             give a hierarchy of regions an image, which region data sets evaluate: of the trained
-            network's probabilities or, with ``fit``, of as many fits as ``num_fits`` (4) says, to
-            the ``channels`` ('texture') of the image; the backbone then takes so many (9).
+            network's probabilities or, with ``fit``, of as many fits as ``num_fits`` (4) says, from
+            the segmentor's weights and further fresh ones, to the ``channels`` ('texture') of the
+            image, of which the backbone takes so many (9). ``preset='deep'`` weighs the features
+            of a further ``backbone``, of which fits see principal ``components`` as well.
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
@@ -108,25 +111,26 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         if test_cfg.get('refine') is not None:
             with named('test_cfg.refine'):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
-        self.test_settings = TestSettings(
+        if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
+            raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
+        self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
 
-    @property
-    def predictor(self) -> FittedPredictor | RegionPredictor | TrainedPredictor:
-        """What segments images, RGB, uint8, (H, W, 3), as ``test_cfg`` says."""
-        return make_predictor(self, self.test_settings)
+    def make_predictor(self) -> FittedPredictor | RegionPredictor | TrainedPredictor:
+        """Make what segments images, RGB, uint8, (H, W, 3), with the present weights."""
+        return make_predictor(self, self.segmentation)
 
     @property
     def sees_whole_images(self) -> bool:
         """Whether the test images are segmented one by one, each as a photograph is."""
-        return (self.test_settings.fitter or self.test_settings.settings) is not None
+        return (self.segmentation.fitter or self.segmentation.region_settings) is not None
 
     def response(self, img: Tensor) -> Tensor:
         """Compute the normalised response map.
 
         Args:
-            img: normalised images, (N, 3, H, W).
+            img: normalised images, (N, C, H, W).
 
         Returns:
             The response map at the features' resolution, (N, q, h, w).
@@ -208,7 +212,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             **kwargs: ``rescale``, as for :meth:`simple_test`.
 
         Returns:
-            Cluster of each pixel, (H, W) an image.
+            As :meth:`simple_test`.
         """
         if self.sees_whole_images and len(imgs) == 1:
             return self.simple_test(imgs[0], img_metas[0], **kwargs)
@@ -236,7 +240,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             for one, meta in zip(img, img_meta, strict=True)
         ]
         results = []
-        for segmentation, meta in zip(self.predictor(images), img_meta, strict=True):
+        for segmentation, meta in zip(self.make_predictor()(images), img_meta, strict=True):
             if segmentation.hierarchy is not None:
                 results.append(segmentation.hierarchy)
                 continue
@@ -251,7 +255,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
         """Refuse where images are fitted: each augmentation would have clusters of its own."""
         if self.sees_whole_images:
-            raise NotImplementedError('test_cfg.fit and test-time augmentation exclude each other')
+            raise NotImplementedError('test_cfg.fit and .regions exclude test-time augmentation')
         return super().aug_test(imgs, img_metas, rescale)
 
     def show_result(

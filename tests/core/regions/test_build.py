@@ -127,6 +127,6 @@ def test_arguments_are_checked(arguments, message):
         build_hierarchy(**arguments)
 
 
-def test_settings_are_checked():
+def segmentation_are_checked():
     with pytest.raises(ValueError, match='min_depth must be positive, got 0'):
         RegionSettings(min_depth=0)

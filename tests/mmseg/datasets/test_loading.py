@@ -103,7 +103,7 @@ def test_networks_see_the_same_in_training_tests_and_photographs(folder, trainin
     (inputs,) = scatter(collate([testing[index]], samples_per_gpu=1), [-1])
     with torch.no_grad():
         (labels,) = model(return_loss=False, **inputs)
-    (photograph,) = model.predictor([read_image(folder / FILES[index])])
+    (photograph,) = model.make_predictor()([read_image(folder / FILES[index])])
     assert len(seen) == 3
     assert torch.equal(seen[0], seen[1])
     assert torch.equal(seen[0], seen[2])
@@ -116,7 +116,7 @@ def test_fitted_images_are_those_that_photographs_have(folder, testing):
     for index in (FILES.index('float.tif'), FILES.index('turned.jpg')):
         (inputs,) = scatter(collate([testing[index]], samples_per_gpu=1), [-1])
         (labels,) = model(return_loss=False, **inputs)
-        (photograph,) = model.predictor([read_image(folder / FILES[index])])
+        (photograph,) = model.make_predictor()([read_image(folder / FILES[index])])
         assert np.array_equal(labels, photograph.labels)
 
 

@@ -54,16 +54,16 @@ def assert_same(one, other):
 
 def test_the_test_gives_the_hierarchy_of_the_photograph():
     model, photo = build({'num_fits': 2}), make_photo()
-    assert isinstance(model.predictor, RegionPredictor)
+    assert isinstance(model.make_predictor(), RegionPredictor)
     (hierarchy,) = run(model, photo)
     assert isinstance(hierarchy, RegionHierarchy)
     assert hierarchy.leaves.shape == (24, 36)
-    assert_same(hierarchy, model.predictor([photo])[0].hierarchy)
+    assert_same(hierarchy, model.make_predictor()([photo])[0].hierarchy)
 
 
 def test_hierarchy_is_of_fits_from_several_seeds():
     model, photo = build({'num_fits': 3, 'max_pixels': 500}), make_photo()
-    predictor = model.predictor
+    predictor = model.make_predictor()
     starts = [network.segmentor for network in predictor.networks]
     assert starts[0] is model
     for start, seed in zip(starts, (3, 1003, 2003), strict=True):
@@ -73,17 +73,17 @@ def test_hierarchy_is_of_fits_from_several_seeds():
                 assert torch.equal(value, start.state_dict()[name])
     initialise(model, 3)
     channels = image_channels(photo, 'texture')[None]
-    fits = [model.test_settings.fitter.fit(one, channels)[0] for one in predictor.networks]
+    fits = [model.segmentation.fitter.fit(one, channels)[0] for one in predictor.networks]
     soft = [soft_labels(fit.respond(channels)) for fit in fits]
-    settings = model.test_settings.settings
+    settings = model.segmentation.region_settings
     assert settings.max_pixels == 500
     assert_same(run(model, photo)[0], build_hierarchy(photo, soft, settings=settings))
 
 
 def test_without_fit_the_hierarchy_is_of_the_trained_networks_probabilities():
     model, photo = build({}, fit=None, in_channels=3), make_photo()
-    assert isinstance(model.predictor, TrainedPredictor)
-    (segmentation,) = model.predictor([photo])
+    assert isinstance(model.make_predictor(), TrainedPredictor)
+    (segmentation,) = model.make_predictor()([photo])
     with torch.no_grad():
         img = model.normalise(torch.from_numpy(photo).permute(2, 0, 1).flip(0)[None])
         soft = model.response(img).softmax(dim=1)
@@ -105,7 +105,7 @@ def test_regions_are_drawn(tmp_path):
 
 
 def test_entries_of_a_cost_are_taken():
-    settings = build({'cost': {'area_power': 0.2}}).test_settings.settings
+    settings = build({'cost': {'area_power': 0.2}}).segmentation.region_settings
     assert settings.cost.area_power == 0.2
     assert settings.cost.shape_power == PLAIN.cost.shape_power
 
