@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from dynaseg.evaluation.regions import region_statistics, summarize_regions
 from scipy import ndimage
 
 from dynaseg.core.metrics.hierarchies import hierarchy_statistics, summarize_hierarchies
+from dynaseg.core.metrics.regions import region_statistics, summarize_regions
 from dynaseg.core.regions.build import build_hierarchy
 
 THRESHOLDS = np.linspace(-0.1, 2.5, 14)
