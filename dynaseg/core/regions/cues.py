@@ -40,6 +40,7 @@ def soft_labels(response: Tensor) -> np.ndarray:
         most probable one somewhere.
 
     Example:
+        >>> import torch
         >>> response = torch.tensor([[5.0, 0.0], [0.0, 5.0], [-1.0, -1.0]]).view(1, 3, 1, 2)
         >>> soft_labels(response).shape
         (2, 1, 2)
