@@ -1,29 +1,26 @@
 import importlib.util
+import inspect
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 import dynaseg.api
+from dynaseg.cli import main
 
-TOOL = Path(__file__).parents[2] / 'tools/segment.py'
+TOOL = Path(__file__).parents[1] / 'tools/segment.py'
 
 
 @pytest.fixture
 def run(monkeypatch):
-    """Runs the tool in this process, with a stand-in for ``segment_images``."""
-    spec = importlib.util.spec_from_file_location('segment_tool', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    """Runs ``dynaseg segment`` in this process, with a stand-in for ``segment_images``."""
     handler = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments, segment_images=None):
         if segment_images is not None:
             monkeypatch.setattr(dynaseg.api, 'segment_images', segment_images)
-        monkeypatch.setattr(sys, 'argv', ['segment.py', *map(str, arguments)])
-        return tool.main()
+        return main(['segment', *map(str, arguments)])
 
     yield run
     signal.signal(signal.SIGTERM, handler)
@@ -47,8 +44,35 @@ def test_arguments_reach_the_function(run, capsys):
         'out_dir': 'outputs',
         'seed': 3,
         'overwrite': False,
+        'detail': 0.5,
+        'regions': None,
+        'min_area': 0.0005,
+        'workers': None,
     }
     assert '1 of 1 images segmented: outputs/index.html' in capsys.readouterr().out
+
+
+def test_regions_are_chosen_by_arguments(run):
+    given = {}
+    options = ['--detail', 0.8, '--regions', 7, '--min-area', 0, '--workers', 3]
+    run('a.jpg', *options, segment_images=lambda **kwargs: given.update(kwargs) or [])
+    chosen = {name: given[name] for name in ('detail', 'regions', 'min_area', 'workers')}
+    assert chosen == {'detail': 0.8, 'regions': 7, 'min_area': 0, 'workers': 3}
+
+
+def test_defaults_are_those_of_the_function(run):
+    given = {}
+    parameters = inspect.signature(dynaseg.api.segment_images).parameters
+    run('a.jpg', segment_images=lambda **kwargs: given.update(kwargs) or [])
+    assert given.pop('inputs') == ['a.jpg']
+    assert given == {name: parameters[name].default for name in parameters if name != 'inputs'}
+
+
+def test_the_tool_is_the_command(monkeypatch):
+    spec = importlib.util.spec_from_file_location('segment_tool', TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.main is main
 
 
 def test_status_says_that_some_were_skipped(run, capsys):
@@ -64,6 +88,10 @@ def test_status_says_that_some_were_skipped(run, capsys):
         [TOOL, '--config', 'absent.py'],
         [TOOL, '--config', 'dynaseg/scf_plain-cnn_100_sample.py', '--checkpoint', 'absent.pth'],
         [TOOL, '--config', 'dynaseg/scf_plain-cnn_100_sample.py', '--device', 'nonsense'],
+        [TOOL, '--detail', 2],
+        [TOOL, '--regions', 0],
+        [TOOL, '--min-area', 1],
+        [TOOL, '--workers', 0],
     ],
 )
 def test_bad_arguments_are_one_line_and_status_2(run, capsys, tmp_path, arguments):
@@ -100,5 +128,5 @@ def test_help_names_the_outputs(run, capsys):
         run('--help')
     assert info.value.code == 0
     text = capsys.readouterr().out
-    for word in ('index.html', 'labels/NAME.png', 'exit status', '--checkpoint'):
+    for word in ('index.html', 'labels/NAME.png', 'hierarchy/NAME.png', 'exit status', '--detail'):
         assert word in text

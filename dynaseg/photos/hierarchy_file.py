@@ -3,7 +3,7 @@
 ``hierarchy/NAME.png`` is 16-bit grey, of the image's width and twice its height, 2 H. Its first H
 rows hold the border between each pixel and its right neighbour, the next H rows that between each
 pixel and its lower neighbour; 0 stands for none. At detail d, given with up to four digits, those
-of values v with v / 65535 >= 1 - d are shown. The regions at that detail are what they separate.
+of values over 60,000 (1 - d) are shown. The regions at that detail are what they separate.
 
 Example:
     >>> import tempfile
@@ -18,7 +18,7 @@ Example:
     Two lines read it:
 
     >>> right, lower = np.split(np.array(Image.open(path)), 2)
-    >>> right_shown, lower_shown = right / 65535 >= 1 - 0.6, lower / 65535 >= 1 - 0.6
+    >>> right_shown, lower_shown = right > 60000 * (1 - 0.6), lower > 60000 * (1 - 0.6)
     >>> right_shown
     array([[False,  True, False],
            [False,  True, False]])
@@ -40,9 +40,9 @@ from scipy import ndimage
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import write_file
 from dynaseg.io.writing import encode_png
-from dynaseg.photos.regions import STEPS, measure_steps
+from dynaseg.photos.regions import measure_steps
 
-FULL = 65535
+VALUES_A_STEP = 6
 
 
 def write_hierarchy(path: Path, hierarchy: RegionHierarchy) -> None:
@@ -57,11 +57,11 @@ def measure_borders(hierarchy: RegionHierarchy) -> np.ndarray:
         hierarchy: of an image of size (H, W).
 
     Returns:
-        0 to 65535, as the file holds it, uint16, (2 H, W).
+        0 to 60,003, as the file holds it, uint16, (2 H, W).
     """
     leaves, count = hierarchy.leaves, hierarchy.num_leaves
-    # Between the values of two steps, so that no reader's rounding matters.
-    values = np.round((measure_steps(hierarchy) - 0.5) / STEPS * FULL).clip(0, FULL)
+    # Between the thresholds of two details, so that no reader's rounding matters.
+    values = np.maximum(VALUES_A_STEP * measure_steps(hierarchy) - VALUES_A_STEP // 2, 0)
     height, width = leaves.shape
     borders = np.zeros((2 * height, width), np.uint16)
     for strength, one, other in (

@@ -21,13 +21,7 @@ def test_outlines_run_where_labels_change():
     assert (outlines == expected).all()
 
 
-def test_outlines_are_wider_in_large_images():
-    labels = np.zeros((2, 3600), int)
-    labels[:, 1800:] = 1
-    assert find_outlines(labels).sum(axis=1).tolist() == [4, 4]
-
-
-def test_each_cluster_has_a_colour_of_its_own_near_that_of_its_pixels():
+def test_each_region_has_a_colour_of_its_own_near_that_of_its_pixels():
     image = np.zeros((8, 8, 3), np.uint8)
     image[:, :4] = [200, 60, 60]
     image[:, 4:] = [60, 60, 200]

@@ -199,4 +199,4 @@ def test_pages_show_what_is_there_of_an_image_now(tmp_path, photos):
     assert 'too dark' not in text
     assert text.count('<article') == 5
     with Image.open(photos / 'a.png') as image:
-        assert f'{image.width} × {image.height}' in text
+        assert f'{image.width} \N{MULTIPLICATION SIGN} {image.height}' in text

@@ -4,6 +4,7 @@
 
 /* Colours, as 0xAABBGGRR. */
 const LINE = 0xd0ffffff;
+const LINE_DIMMED = 0x58ffffff;
 const SHADE = 0x50000000;
 const ACCENT = 0xffff9a4a;
 const DIMMED = 0xa014110f;
@@ -41,7 +42,7 @@ class Painter {
     const out = new Uint32Array(this.pixels.data.buffer);
     const fills = this.chooseFills(filled, selected, lit);
     for (let pixel = 0; pixel < out.length; pixel++) out[pixel] = fills[leaves[pixel]];
-    this.drawLines(out, borders.subarray(0, this.tree.numBorders()), filled);
+    this.drawLines(out, borders.subarray(0, this.tree.numBorders()), filled, selected);
     this.drawEdges(out, selected, lit);
     this.context.putImageData(this.pixels, 0, 0);
   }
@@ -74,15 +75,16 @@ class Painter {
   }
 
   /* Draw thin lines, each with a shade beside it, so that they show on light and dark. */
-  drawLines(out, borders, filled) {
-    const { width, height } = this.tree;
-    if (!filled) {
+  drawLines(out, borders, filled, selected) {
+    const { leaves, width, height } = this.tree;
+    const dims = selected.includes(1);
+    if (!filled && !dims) {
       for (const pixel of borders) {
         if ((pixel + 1) % width) out[pixel + 1] = SHADE;
         if (pixel < width * (height - 1)) out[pixel + width] = SHADE;
       }
     }
-    for (const pixel of borders) out[pixel] = LINE;
+    for (const pixel of borders) out[pixel] = dims && !selected[leaves[pixel]] ? LINE_DIMMED : LINE;
   }
 
   /* Draw the edges of the selection and of the lit region, twice as wide. */
