@@ -113,7 +113,8 @@ def segment_image(
     predictor, _ = load_predictor(config, checkpoint, device, seed)
     segmentation = predictor([np.ascontiguousarray(image)])[0]
     hierarchy = find_hierarchy(segmentation, min_area)
-    return replace(segmentation, regions=hierarchy.cut_to(choice.count(hierarchy)))
+    regions = hierarchy.cut_to(choice.count(hierarchy))
+    return replace(segmentation, hierarchy=hierarchy, regions=regions)
 
 
 def segment_images(

@@ -162,6 +162,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             The parts of the loss, by the names under which they are logged.
         """
         refuse_normalised(img_metas)
+        if self.segmentation.num_fits > 1:
+            raise ValueError('test_cfg.regions with fit: networks are fitted in tests, not trained')
         return self.decode_head.losses(self.response(self.normalise(img)))
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
