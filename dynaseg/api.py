@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement, ResponseNetwork
 from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
 from dynaseg.photos.finding import find_images
@@ -17,28 +16,13 @@ from dynaseg.photos.outputs import OUTPUTS
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
 from dynaseg.photos.results import Results
 from dynaseg.photos.segment import Predictor, segment_files
-from dynaseg.predictor import FittedPredictor, Segmentation
+from dynaseg.predictor import Segmentation, make_region_predictor
 from dynaseg.version import __version__
 
 if TYPE_CHECKING:
     from mmcv import Config
 
 GPU_BATCH = 16
-
-# What suits photographs: docs/method.md has how each was chosen.
-DEFAULT_FIT = {
-    'iterations': 15,
-    'lr': 0.2,
-    'momentum': 0.9,
-    'tol': 0.005,
-    'check_interval': 5,
-    'fit_pixels': 10000,
-    'predict_scale': 2.0,
-    'predict_pixels': 1000000,
-    'bf16': True,
-    'min_region': 2e-5,
-}
-DEFAULT_REFINEMENT = {'radius': 4, 'eps': 0.01, 'rounds': 2}
 
 
 def load_predictor(
@@ -70,24 +54,14 @@ def load_predictor(
         try:
             from dynaseg.mmseg.predictor import build_predictor
         except ImportError as error:
+            if (error.name or '').partition('.')[0] == 'dynaseg':
+                raise
             raise ImportError(
                 f'configs and checkpoints need OpenMMLab, of which {error.name} is missing: see '
                 '"Installing" in the README of DynaSeg for pip install "dynaseg[mmseg]"'
             ) from error
         return build_predictor(config or 'dynaseg/segment.py', checkpoint, device, seed)
-    if seed < 0:
-        raise ValueError(f'seed must be at least 0, got {seed}')
-    device = find_device(device)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = ResponseNetwork()
-    fitter = Fitter(
-        DynaSegLoss('fsf', reduction='none'),
-        refinement=LabelRefinement(**DEFAULT_REFINEMENT),
-        **DEFAULT_FIT,
-    )
-    predictor = FittedPredictor(network.to(device), fitter, 'silhouette')
-    return predictor, {'config': 'the default', 'seed': seed}
+    return make_region_predictor(find_device(device), seed), {'config': 'regions', 'seed': seed}
 
 
 def segment_image(
@@ -139,7 +113,8 @@ def segment_image(
     predictor, _ = load_predictor(config, checkpoint, device, seed)
     segmentation = predictor([np.ascontiguousarray(image)])[0]
     hierarchy = find_hierarchy(segmentation, min_area)
-    return replace(segmentation, regions=hierarchy.cut_to(choice.count(hierarchy)))
+    regions = hierarchy.cut_to(choice.count(hierarchy))
+    return replace(segmentation, hierarchy=hierarchy, regions=regions)
 
 
 def segment_images(

@@ -7,13 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dynaseg.core.channels import image_channels
+from dynaseg.core.channels import image_channels, principal_channels
 from dynaseg.core.fitting import Fit, Fitter
-from dynaseg.core.labels import majority_labels, renumber
-from dynaseg.core.memory import reused_memory
+from dynaseg.core.labels import renumber
+from dynaseg.core.losses import DynaSegLoss
+from dynaseg.core.networks import ResponseNetwork
 from dynaseg.core.normalization import Normalization
+from dynaseg.core.process import one_thread, reused_memory
 from dynaseg.core.regions import PLAIN, RegionHierarchy, RegionSettings, build_hierarchy
 from dynaseg.core.regions.cues import soft_labels
+from dynaseg.core.regions.labels import label_regions
 from dynaseg.core.silhouette import estimate_num_clusters
 from dynaseg.core.sizes import enlarge_labels
 
@@ -28,9 +31,9 @@ class Segmentation:
         labels: cluster of each pixel, integers from 0, (H, W); parts of a cluster need not touch.
         fit: how the clusters came about where a network was fitted to the image; None where it was
             trained.
-        hierarchy: the regions of the image from coarse to fine, where they were asked for.
-        regions: connected region of each pixel at the detail that was asked for, integers from 0,
-            (H, W), or None.
+        hierarchy: its regions from coarse to fine; None where there are clusters alone.
+        regions: connected regions at the detail that was asked for, integers from 0, (H, W), or
+            None.
     """
 
     labels: np.ndarray
@@ -68,11 +71,7 @@ class FittedPredictor:
         min_clusters: int | str = 1,
         normalization: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        valid = isinstance(min_clusters, int) and min_clusters >= 1
-        if not (valid or min_clusters == 'silhouette'):
-            raise ValueError(
-                f"min_clusters must be a positive integer or 'silhouette', got {min_clusters!r}"
-            )
+        check_min_clusters(min_clusters)
         self.network = network
         self.fitter = fitter
         self.min_clusters = min_clusters
@@ -102,6 +101,15 @@ class FittedPredictor:
         return self.min_clusters
 
 
+def check_min_clusters(min_clusters: object) -> None:
+    """Raise ValueError unless it is a positive integer or ``'silhouette'``."""
+    valid = isinstance(min_clusters, int) and min_clusters >= 1
+    if not (valid or min_clusters == 'silhouette'):
+        raise ValueError(
+            f"min_clusters must be a positive integer or 'silhouette', got {min_clusters!r}"
+        )
+
+
 class RegionPredictor:
     """Makes hierarchies of regions of what several small networks, fitted to an image, say of it.
 
@@ -112,8 +120,10 @@ class RegionPredictor:
         channels: what they see of the image, at half its size; see
             :func:`dynaseg.core.channels.image_channels`.
         settings: of the hierarchy.
-        features: computes further levels of features, each (C, h, w), of an image, RGB, uint8, for
-            settings that have weights for them.
+        features: computes levels of features, each (C, h, w), of an image, RGB, uint8, for settings
+            that have weights for them.
+        components: of how many principal components of the first levels of features the networks
+            see, beside the channels.
 
     Raises:
         ValueError: if there is no network.
@@ -134,6 +144,7 @@ class RegionPredictor:
         channels: str = 'texture',
         settings: RegionSettings = PLAIN,
         features: Callable[[np.ndarray], list[np.ndarray]] | None = None,
+        components: Sequence[int] = (),
     ) -> None:
         if not networks:
             raise ValueError('networks must be at least one, got none')
@@ -142,6 +153,7 @@ class RegionPredictor:
         self.channels = channels
         self.settings = settings
         self.features = features
+        self.components = tuple(components)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
         """Segment images; those of one size are fitted at once.
@@ -158,25 +170,73 @@ class RegionPredictor:
     def _segment(self, images: list[np.ndarray]) -> list[Segmentation]:
         seeds = len(self.networks)
         device = next(self.networks[0].parameters()).device
-        with reused_memory():
-            channels = torch.stack([image_channels(image, self.channels) for image in images])
-            channels = channels.to(device)
+        with one_thread(), reused_memory():
+            features = [self.features(image) if self.features else [] for image in images]
+            channels = torch.stack(list(map(self._channels, images, features))).to(device)
             fits = self.fitter.fit(
                 self.networks * len(images), channels.repeat_interleave(seeds, dim=0)
             )
             return [
-                self._make_regions(image, one[None], fits[row * seeds : (row + 1) * seeds])
-                for row, (image, one) in enumerate(zip(images, channels, strict=True))
+                self._make_regions(image, levels, one[None], fits[row * seeds : (row + 1) * seeds])
+                for row, (image, levels, one) in enumerate(
+                    zip(images, features, channels, strict=True)
+                )
             ]
 
-    def _make_regions(self, image: np.ndarray, channels: Tensor, fits: list[Fit]) -> Segmentation:
+    def _channels(self, image: np.ndarray, features: list[np.ndarray]) -> Tensor:
+        channels = image_channels(image, self.channels)
+        principal = [
+            torch.from_numpy(principal_channels(level, count, channels.shape[1:]))
+            for level, count in zip(features, self.components, strict=False)
+        ]
+        return torch.cat([channels, *principal])
+
+    def _make_regions(
+        self, image: np.ndarray, features: list[np.ndarray], channels: Tensor, fits: list[Fit]
+    ) -> Segmentation:
         soft_maps = [soft_labels(fit.respond(channels)) for fit in fits]
-        features = self.features(image) if self.features is not None else ()
         hierarchy = build_hierarchy(image, soft_maps, features, self.settings)
         clusters = torch.from_numpy(soft_maps[0].argmax(axis=0))[None]
         clusters = enlarge_labels(clusters, hierarchy.leaves.shape)[0].numpy()
         regions = hierarchy.cut(hierarchy.altitude(LABEL_DETAIL))
-        return Segmentation(renumber(majority_labels(clusters, regions)), fits[0], hierarchy)
+        return Segmentation(renumber(label_regions(clusters, regions)), fits[0], hierarchy)
+
+
+def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> RegionPredictor:
+    """Make the predictor that suits photographs: four small networks, fitted to texture.
+
+    Its settings are those of ``configs/dynaseg/segment.py``; docs/regions.md has how they were
+    chosen.
+
+    Args:
+        device: where fits run.
+        seed: of the networks' weights, at least 0.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ValueError: if the seed is negative.
+    """
+    if seed < 0:
+        raise ValueError(f'seed must be at least 0, got {seed}')
+    networks = []
+    with torch.random.fork_rng(devices=()):
+        for start in start_seeds(seed, 4):
+            torch.manual_seed(start)
+            networks.append(ResponseNetwork(in_channels=9, channels=32).to(device))
+    loss = DynaSegLoss('fsf', reduction='none')
+    return RegionPredictor(networks, Fitter(loss, iterations=30, lr=0.2, fit_pixels=2500))
+
+
+def start_seeds(seed: int, number: int) -> list[int]:
+    """Make the seeds of the weights from which several fits to an image start.
+
+    Example:
+        >>> start_seeds(7, 3)
+        [7, 1007, 2007]
+    """
+    return [seed + 1000 * index for index in range(number)]
 
 
 def _by_size(

@@ -4,10 +4,10 @@ import torch
 from PIL import Image
 
 import dynaseg
-from dynaseg.api import DEFAULT_FIT, load_predictor, segment_image
-from dynaseg.core import LabelRefinement, ResponseNetwork
+from dynaseg.api import load_predictor, segment_image
+from dynaseg.core.labels import connected_components
 from dynaseg.io.reading import ImageReadError
-from dynaseg.predictor import FittedPredictor
+from dynaseg.predictor import RegionPredictor
 
 
 @pytest.fixture
@@ -17,7 +17,9 @@ def photo():
 
 
 def weights(predictor):
-    return torch.cat([value.flatten() for value in predictor.network.parameters()])
+    return torch.cat(
+        [value.flatten() for network in predictor.networks for value in network.parameters()]
+    )
 
 
 def test_an_array_and_its_file_have_the_same_segmentation(photo, tmp_path):
@@ -30,13 +32,16 @@ def test_an_array_and_its_file_have_the_same_segmentation(photo, tmp_path):
     for path in (tmp_path / 'a.png', str(tmp_path / 'a.png')):
         again = segment_image(path, device='cpu')
         assert np.array_equal(again.labels, first.labels)
+        assert np.array_equal(again.regions, first.regions)
         assert again.fit.losses == first.fit.losses
 
 
 def test_a_grey_array_is_the_picture_of_that_grey(photo):
     grey = photo[..., 0]
     expected = segment_image(np.repeat(grey[..., None], 3, axis=2), device='cpu')
-    assert np.array_equal(segment_image(grey, device='cpu').labels, expected.labels)
+    result = segment_image(grey, device='cpu')
+    assert np.array_equal(result.labels, expected.labels)
+    assert np.array_equal(result.regions, expected.regions)
 
 
 def test_views_of_arrays_are_taken_and_left_as_they_were(photo):
@@ -49,7 +54,8 @@ def test_views_of_arrays_are_taken_and_left_as_they_were(photo):
 
 @pytest.mark.parametrize('shape', [(1, 1, 3), (1, 7, 3), (9, 1)])
 def test_tiny_pictures(shape):
-    assert segment_image(np.zeros(shape, np.uint8), device='cpu').labels.shape == shape[:2]
+    result = segment_image(np.zeros(shape, np.uint8), device='cpu')
+    assert result.labels.shape == result.regions.shape == shape[:2]
 
 
 @pytest.mark.parametrize(
@@ -79,16 +85,37 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         segment_image(str(tmp_path / 'absent.png'), device='cpu')
 
 
-def test_the_default_predictor_has_the_documented_settings():
-    predictor, settings = load_predictor(device='cpu')
-    assert isinstance(predictor, FittedPredictor)
-    assert isinstance(predictor.network, ResponseNetwork)
-    assert predictor.min_clusters == 'silhouette'
-    fitter = predictor.fitter
-    assert {name: getattr(fitter, name) for name in DEFAULT_FIT} == DEFAULT_FIT
-    assert (fitter.loss.weighting, fitter.loss.mu) == ('fsf', 15)
-    assert isinstance(fitter.refinement, LabelRefinement)
-    assert settings['seed'] == 0
+def test_regions_are_cut_from_the_hierarchy(photo):
+    plain = segment_image(photo, device='cpu', min_area=0.0)
+    assert np.array_equal(plain.regions, plain.hierarchy.regions())
+    for number in (1, 4, 9):
+        result = segment_image(photo, device='cpu', regions=number, min_area=0.0)
+        assert np.array_equal(result.regions, plain.hierarchy.cut_to(number))
+        assert np.array_equal(np.unique(result.regions), np.arange(number))
+    fine, coarse = (
+        segment_image(photo, device='cpu', detail=detail).regions for detail in (1.0, 0.0)
+    )
+    assert coarse.max() <= plain.regions.max() <= fine.max()
+    assert coarse.max() < fine.max()
+
+
+def test_small_regions_are_none(photo):
+    regions = segment_image(photo, device='cpu', detail=1.0, min_area=0.1).regions
+    assert np.bincount(regions.ravel()).min() >= 0.1 * regions.size
+
+
+@pytest.mark.parametrize(
+    ('choice', 'message'),
+    [
+        ({'detail': 1.5}, 'detail must be from 0'),
+        ({'regions': 0}, 'regions must be a positive integer, got 0'),
+        ({'regions': 2.5}, 'regions must be a positive integer, got 2.5'),
+        ({'min_area': 1.0}, 'min_area must be a share of the image'),
+    ],
+)
+def test_unfit_choices_of_regions_are_refused(photo, choice, message):
+    with pytest.raises(ValueError, match=message):
+        segment_image(photo, device='cpu', **choice)
 
 
 def test_the_seed_decides_the_weights_and_leaves_the_generator_alone():
@@ -112,19 +139,28 @@ def test_unfit_settings_are_refused(photo):
         segment_image(photo, config='nowhere.py', device='cpu')
 
 
-def test_the_default_config_says_what_the_default_is(photo):
-    plain, _ = load_predictor(device='cpu')
-    configured, _ = load_predictor('segment.py', device='cpu')
-    assert plain.min_clusters == configured.min_clusters
-    settings, others = (dict(vars(one.fitter)) for one in (plain, configured))
-    for one in (settings, others):
+@pytest.mark.parametrize('seed', [0, 3])
+def test_the_default_config_says_what_the_default_is(photo, seed):
+    plain, settings = load_predictor(device='cpu', seed=seed)
+    configured, _ = load_predictor('segment.py', device='cpu', seed=seed)
+    assert settings['seed'] == seed
+    assert isinstance(plain, RegionPredictor)
+    assert (plain.channels, plain.settings) == (configured.channels, configured.settings)
+    fitter, other = (dict(vars(one.fitter)) for one in (plain, configured))
+    for one in (fitter, other):
         one['loss'] = one['loss'].extra_repr()
-        one['refinement'] = vars(one['refinement'])
-    assert settings == others
-    shapes = [[value.shape for value in one.network.parameters()] for one in (plain, configured)]
-    assert sorted(shapes[0]) == sorted(shapes[1])
-    labels = segment_image(photo, config='segment.py', device='cpu').labels
-    assert labels.shape == (20, 32)
+    assert fitter == other
+    assert torch.equal(weights(plain), weights(configured))
+    (one,), (other,) = plain([photo]), configured([photo])
+    assert np.array_equal(one.labels, other.labels)
+    assert np.array_equal(one.hierarchy.leaves, other.hierarchy.leaves)
+    assert np.array_equal(one.hierarchy.altitudes, other.hierarchy.altitudes)
+
+
+def test_clusters_alone_have_regions_too(photo):
+    result = segment_image(photo, 'fsf_plain-cnn_fit-fast_folder.py', device='cpu', min_area=0.0)
+    assert result.hierarchy is None
+    assert np.array_equal(result.regions, connected_components(result.labels))
 
 
 def test_the_package_offers_its_functions():

@@ -1,10 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from dynaseg.core import DynaSegLoss, Fitter, ResponseNetwork, estimate_num_clusters
+from dynaseg.core.channels import image_channels
 from dynaseg.core.normalization import Normalization
-from dynaseg.predictor import FittedPredictor
+from dynaseg.core.regions import PLAIN, build_hierarchy
+from dynaseg.core.regions.cues import soft_labels
+from dynaseg.predictor import (
+    LABEL_DETAIL,
+    FittedPredictor,
+    RegionPredictor,
+    make_region_predictor,
+    start_seeds,
+)
 
 
 @pytest.fixture
@@ -102,3 +113,101 @@ def test_unfit_numbers_of_clusters_are_refused(network, least):
         ValueError, match=f"min_clusters must be a positive integer or 'silhouette', got {least!r}"
     ):
         FittedPredictor(network, make_fitter(), least)
+
+
+def make_region_networks(number=2):
+    return [make_seeded(seed) for seed in range(number)]
+
+
+def make_seeded(seed):
+    torch.manual_seed(seed)
+    return ResponseNetwork(in_channels=9, channels=8)
+
+
+def assert_same_hierarchies(one, other):
+    assert np.array_equal(one.leaves, other.leaves)
+    assert np.array_equal(one.parents, other.parents)
+    np.testing.assert_allclose(one.altitudes, other.altitudes, rtol=1e-5)
+
+
+def test_regions_are_those_of_the_soft_labels_of_every_fit():
+    photo, networks = make_photo(24, 36), make_region_networks(3)
+    fitter = make_fitter(fit_pixels=100)
+    (result,) = RegionPredictor(networks, fitter)([photo])
+    channels = image_channels(photo)[None]
+    fits = [fitter.fit(network, channels)[0] for network in networks]
+    assert_same_hierarchies(
+        result.hierarchy,
+        build_hierarchy(photo, [soft_labels(fit.respond(channels)) for fit in fits]),
+    )
+    assert result.fit.losses == pytest.approx(fits[0].losses, rel=1e-4)
+    assert result.regions is None
+
+
+def test_clusters_are_made_of_whole_regions():
+    (result,) = RegionPredictor(make_region_networks(), make_fitter())([make_photo(24, 36)])
+    assert result.labels.shape == (24, 36)
+    assert np.array_equal(np.unique(result.labels), np.arange(result.labels.max() + 1))
+    regions = result.hierarchy.regions(LABEL_DETAIL)
+    for region in np.unique(regions):
+        assert len(np.unique(result.labels[regions == region])) == 1
+
+
+def test_regions_of_images_of_several_sizes_come_out_in_order_as_alone():
+    photos = [make_photo(*size, seed) for seed, size in enumerate([(16, 24), (24, 16), (16, 24)])]
+    predictor = RegionPredictor(make_region_networks(), make_fitter())
+    together = predictor(photos)
+    assert [one.labels.shape for one in together] == [(16, 24), (24, 16), (16, 24)]
+    for photo, result in zip(photos, together, strict=True):
+        (alone,) = predictor([photo])
+        assert_same_hierarchies(result.hierarchy, alone.hierarchy)
+        assert np.array_equal(result.labels, alone.labels)
+
+
+def test_features_of_ones_own_take_part_where_they_have_weights():
+    photo = make_photo(24, 36)
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=(5, 6, 9)).astype(np.float32)
+    settings = replace(PLAIN, features=(2.0,))
+    seen = []
+
+    def features(image):
+        seen.append(image)
+        return [level]
+
+    networks = make_region_networks()
+    plain, other = (
+        RegionPredictor(networks, make_fitter(), settings=one, features=two)([photo])[0].hierarchy
+        for one, two in ((PLAIN, None), (settings, features))
+    )
+    assert np.array_equal(seen[0], photo)
+    assert not np.array_equal(plain.altitudes, other.altitudes)
+
+
+def test_no_networks_are_refused():
+    with pytest.raises(ValueError, match='networks must be at least one, got none'):
+        RegionPredictor([], make_fitter())
+
+
+def test_predictor_for_photographs_does_not_depend_on_threads_or_draws():
+    photo = make_photo(24, 36)
+    torch.manual_seed(1)
+    before = torch.rand(3)
+    torch.manual_seed(1)
+    first = make_region_predictor(seed=5)
+    assert torch.equal(torch.rand(3), before)
+    assert len(first.networks) == 4
+    (one,), (other,) = first([photo]), make_region_predictor(seed=5)([photo])
+    assert np.array_equal(one.hierarchy.altitudes, other.hierarchy.altitudes)
+    (different,) = make_region_predictor(seed=6)([photo])
+    assert not np.array_equal(one.hierarchy.altitudes, different.hierarchy.altitudes)
+    with pytest.raises(ValueError, match='seed must be at least 0, got -1'):
+        make_region_predictor(seed=-1)
+
+
+def test_seeds_of_several_starts_are_the_seed_and_others():
+    assert start_seeds(0, 1) == [0]
+    seeds = start_seeds(5, 4)
+    assert seeds[0] == 5
+    assert len(set(seeds)) == 4
+    assert not set(start_seeds(6, 4)) & set(seeds)

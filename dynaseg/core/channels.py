@@ -1,10 +1,12 @@
 """Input channels of fits: what a network sees of the image that it is fitted to."""
 
+import itertools
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynaseg.core.regions.filters import lab_image, smooth, sobel, halve
+from dynaseg.core.regions.filters import enlarge, halve, lab_image, smooth, sobel
 
 CHANNELS = ('rgb', 'texture')
 SPREAD_FLOOR = 1e-3
@@ -16,12 +18,13 @@ def image_channels(image: np.ndarray, kind: str | np.ndarray = 'texture') -> Ten
     """Compute the channels that networks are fitted to, at half the image's size.
 
     Args:
-        image: sRGB, uint8, or floating point in [0, 1], (H, W, 3) or (H, W).
-        kind: ``'rgb'``: red, green and blue; ``'texture'``: colour and eight measures of texture,
-            see :func:`texture_channels`; or an array of any channels, (C, h, w).
+        image: sRGB, uint8, or floating point in [0, 1], (H, W, 3).
+        kind: ``'rgb'``: red, green and blue; ``'texture'``: colour and six measures of texture, see
+            :func:`texture_channels`; each less its mean and over its standard deviation. Or an
+            array of any channels, (C, h, w), which is taken as it is.
 
     Returns:
-        The channels, each less its mean and over its standard deviation, float32, (C, h, w).
+        The channels, float32, (C, h, w).
 
     Raises:
         ValueError: if ``kind`` is none of these.
@@ -30,13 +33,14 @@ def image_channels(image: np.ndarray, kind: str | np.ndarray = 'texture') -> Ten
         >>> image_channels(np.zeros((10, 16, 3), np.uint8)).shape
         torch.Size([9, 5, 8])
     """
-    if isinstance(kind, str) and kind not in CHANNELS:
-        raise ValueError(f'kind must be one of {CHANNELS} or an array (C, h, w), got {kind!r}')
     if not isinstance(kind, str):
         channels = np.asarray(kind, dtype=np.float32)
         if channels.ndim != 3 or not channels.size:
             raise ValueError(f'kind must be an array (C, h, w), got one of shape {channels.shape}')
-    elif kind == 'rgb':
+        return torch.from_numpy(channels)
+    if kind not in CHANNELS:
+        raise ValueError(f'kind must be one of {CHANNELS} or an array (C, h, w), got {kind!r}')
+    if kind == 'rgb':
         channels = halve(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
     else:
         channels = texture_channels(halve(lab_image(image)))
@@ -60,7 +64,7 @@ def texture_channels(lab: np.ndarray) -> np.ndarray:
     smoothed = [lab[0]] + [smooth(lab[0], sigma) for sigma in (1, 2, 4, 8)]
     bands = [
         np.log(smooth(np.abs(fine - coarse), 2 + 2 * k) + BAND_FLOOR)
-        for k, (fine, coarse) in enumerate(zip(smoothed[:-1], smoothed[1:], strict=True))
+        for k, (fine, coarse) in enumerate(itertools.pairwise(smoothed))
     ]
     gy, gx = sobel(smoothed[1])
     length = np.hypot(gx, gy)
@@ -74,3 +78,24 @@ def standardize(channels: np.ndarray) -> np.ndarray:
     """Subtract each channel's mean and divide by its standard deviation, (C, H, W)."""
     mean = channels.mean(axis=(1, 2), keepdims=True)
     return (channels - mean) / (channels.std(axis=(1, 2), keepdims=True) + SPREAD_FLOOR)
+
+
+def principal_channels(level: np.ndarray, count: int, size: tuple[int, int]) -> np.ndarray:
+    """Reduce a level of features to its principal components, as channels for fits.
+
+    Args:
+        level: features, (C, h, w).
+        count: number of components, at most C.
+        size: height and width of the channels.
+
+    Returns:
+        The components with the most variance, over the root of their variances' mean, enlarged
+        bilinearly, float32, (count, *size).
+    """
+    features = level.reshape(len(level), -1).astype(np.float64)
+    features -= features.mean(axis=1, keepdims=True)
+    variances, directions = np.linalg.eigh(features @ features.T / features.shape[1])
+    kept = directions[:, ::-1][:, :count]
+    scale = np.sqrt(max(variances[::-1][:count].mean(), np.finfo(np.float32).tiny))
+    components = (kept.T @ features / scale).astype(np.float32)
+    return enlarge(components.reshape(count, *level.shape[1:]), size)

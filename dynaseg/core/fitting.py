@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from dynaseg.core.labels import merge_small_regions, renumber
-from dynaseg.core.losses import DynaSegLoss, count_clusters
-from dynaseg.core.memory import reused_memory
+from dynaseg.core.losses import DynaSegLoss
 from dynaseg.core.networks import Weights, respond_each, use_batch_statistics
+from dynaseg.core.process import reused_memory
 from dynaseg.core.refinement import LabelRefinement
 from dynaseg.core.sizes import enlarge, enlarge_labels, limit_size, resize_maps
 
@@ -56,10 +56,9 @@ class Fit:
     @torch.no_grad()
     def respond(self, image: Tensor) -> Tensor:
         """Compute the response map, (1, q, h, w), of an image, (1, C, H, W), of any size."""
-        single = image.shape[2:] == (1, 1)  # which has nothing to normalise over: seen twice
-        image = image.expand(-1, -1, 1, 2) if single else image
-        response = respond_each(self.network, self.weights, image, self.bf16)
-        return response[..., :1] if single else response
+        seen = _widen(image)
+        response = respond_each(self.network, self.weights, seen, self.bf16)
+        return response if seen is image else response[..., :1]
 
 
 class FitResult(NamedTuple):
@@ -214,8 +213,7 @@ class Fitter:
             for name, value in network.named_parameters()
             if value.requires_grad
         }
-        small = limit_size(images, self.fit_pixels)
-        small = small.expand(-1, -1, 1, 2) if small.shape[2:] == (1, 1) else small
+        small = _widen(limit_size(images, self.fit_pixels))
         fits = [Fit(network, {}, [], [], least, '', self.bf16) for least in min_clusters]
         self._optimise(network, weights, small, fits)
         return fits
@@ -257,8 +255,7 @@ class Fitter:
         checked = None
         for step in range(self.iterations + 1):
             weights = {name: value.requires_grad_() for name, value in weights.items()}
-            loss, labels = self._observe(network, weights, images)
-            counts = count_clusters(labels, int(labels.max()) + 1).tolist()
+            loss, labels, counts = self._observe(network, weights, images)
             converged = [False] * len(fits)
             if self.tol is not None and step and step % self.check_interval == 0:
                 if checked is not None:
@@ -297,12 +294,18 @@ class Fitter:
 
     def _observe(
         self, network: nn.Module, weights: Weights, images: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Compute the loss of each image, (N,), with its graph, and its labels, (N, h, w)."""
+    ) -> tuple[Tensor, Tensor, list[int]]:
+        """Compute each image's loss, (N,), with its graph, labels, (N, h, w), and clusters."""
         response = respond_each(network, weights, images, self.bf16)
         labels = response.detach().argmax(dim=1)
         parts = self.loss(response, labels)
-        return parts['loss_sim'] + parts['loss_con'], labels
+        loss = sum(value for name, value in parts.items() if name.startswith('loss'))
+        return loss, labels, [int(count) for count in parts['num_clusters'].tolist()]
+
+
+def _widen(images: Tensor) -> Tensor:
+    """See a single pixel twice: it alone is nothing to normalise over."""
+    return images.expand(-1, -1, 1, 2) if images.shape[2:] == (1, 1) else images
 
 
 def _one_each(values: object, kind: type, number: int, name: str) -> list:

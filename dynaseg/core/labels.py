@@ -56,26 +56,6 @@ def check_label_map(labels: np.ndarray, name: str) -> np.ndarray:
     return labels
 
 
-def majority_labels(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Give every region the label that most of its pixels have; the lower one of two.
-
-    Args:
-        labels: integers from 0, (H, W).
-        regions: region of each pixel, integers from 0, (H, W).
-
-    Returns:
-        The labels, int64, (H, W).
-
-    Example:
-        >>> majority_labels(np.array([[1, 1, 0, 2]]), np.array([[0, 0, 0, 1]]))
-        array([[1, 1, 1, 2]])
-    """
-    number = int(labels.max()) + 1
-    pairs = regions.ravel().astype(np.int64) * number + labels.ravel()
-    counts = np.bincount(pairs, minlength=(int(regions.max()) + 1) * number)
-    return counts.reshape(-1, number).argmax(axis=1)[regions]
-
-
 def merge_small_regions(labels: np.ndarray, min_pixels: int, min_labels: int = 1) -> np.ndarray:
     """Give the pixels of small connected components the label of the nearest larger one.
 

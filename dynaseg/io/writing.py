@@ -54,7 +54,7 @@ def write_label_map(path: Path, labels: np.ndarray) -> None:
         image = Image.fromarray(labels.astype(np.uint8))
         image.putpalette(_palette())
     else:
-        parts = labels.astype('<u4').view(np.uint8).reshape(*labels.shape, 4)
+        parts = labels.astype('<u4', order='C').view(np.uint8).reshape(*labels.shape, 4)
         image = Image.fromarray(np.ascontiguousarray(parts[..., :3]))
     write_file(path, encode_png(image))
 

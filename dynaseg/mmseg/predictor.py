@@ -3,47 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmcv import Config
 
-from dynaseg.core.labels import renumber
-from dynaseg.core.sizes import enlarge_labels, limit_size
 from dynaseg.mmseg.build import build_segmentor_from
 from dynaseg.mmseg.configs import load_config
-from dynaseg.mmseg.models import DynaSeg
-from dynaseg.predictor import FittedPredictor, Segmentation
-
-
-class TrainedPredictor:
-    """Segments images by a trained segmentor, as it is.
-
-    Args:
-        segmentor: in evaluation mode. Larger images than its ``test_cfg.predict_pixels`` are seen
-            at that size.
-    """
-
-    def __init__(self, segmentor: DynaSeg) -> None:
-        self.segmentor = segmentor
-
-    @torch.no_grad()
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
-        """Segment images, RGB, uint8, each (H, W, 3); labels are numbered without gaps."""
-        return [Segmentation(renumber(self._label(image))) for image in images]
-
-    def _label(self, image: np.ndarray) -> np.ndarray:
-        device = next(self.segmentor.parameters()).device
-        img = torch.from_numpy(image).to(device).permute(2, 0, 1).flip(0)[None]
-        img = limit_size(img.float(), self.segmentor.predict_pixels)
-        shape = (*img.shape[2:], 3)
-        meta = {'ori_shape': shape, 'img_shape': shape, 'flip': False}
-        probabilities = self.segmentor.inference(img, [meta], rescale=False)
-        labels = enlarge_labels(probabilities.argmax(dim=1), image.shape[:2])
-        return labels[0].cpu().numpy()
+from dynaseg.mmseg.models.predictors import TrainedPredictor
+from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 
 def build_predictor(
@@ -51,7 +20,7 @@ def build_predictor(
     checkpoint: str | PathLike | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
-) -> tuple[FittedPredictor | TrainedPredictor, dict[str, object]]:
+) -> tuple[FittedPredictor | RegionPredictor | TrainedPredictor, dict[str, object]]:
     """Build what segments images as a config says.
 
     Args:
@@ -69,7 +38,7 @@ def build_predictor(
     """
     config = load_config(config)
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
-    predictor = segmentor.fitted_predictor or TrainedPredictor(segmentor)
+    predictor = segmentor.make_predictor()
     content = json.dumps(config.model.to_dict(), sort_keys=True, default=repr)
     settings = {
         'config': Path(config.filename or 'given in Python').name,

@@ -52,10 +52,18 @@ def initialise(model: nn.Module, seed: int) -> None:
             model.init_weights()
     finally:
         logging.disable(disabled)
+    if isinstance(model, FromScratchMixin):
+        model.weights_seed = seed
 
 
 class FromScratchMixin:
-    """Lets a segmentor load the checkpoints of :func:`load_from_scratch`."""
+    """Lets a segmentor load the checkpoints of :func:`load_from_scratch`.
+
+    Attributes:
+        weights_seed: the seed of its weights; 0 where they were trained.
+    """
+
+    weights_seed = 0
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         seed = state_dict.pop(prefix + SEED_KEY, None)

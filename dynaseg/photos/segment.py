@@ -4,13 +4,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
+from dynaseg.core.process import one_thread
 from dynaseg.io.reading import ImageReadError, read_image
 from dynaseg.photos.finding import name_outputs
 from dynaseg.photos.outputs import OutputWriter
@@ -144,19 +144,8 @@ def _run(job: Job, batches: list[Batch], workers: int | None) -> Iterator[list[d
     if workers > 1:
         yield from run_in_processes(job, job.abandon, batches, workers)
     else:
-        with _one_thread():
+        with one_thread():
             yield from map(job, batches)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute in one thread, as the processes do: sums depend on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _progress(total: int) -> tqdm:

@@ -65,33 +65,47 @@ def test_a_temporary_file_is_no_image(tmp_path):
         assert list(walk_images(str(tmp_path))) == []
 
 
-def test_two_writers_of_a_file_do_not_meet(tmp_path):
+def test_contents_are_written_as_they_are(tmp_path):
+    write_file(tmp_path / 'new' / 'a.bin', bytes(range(256)))
+    assert (tmp_path / 'new' / 'a.bin').read_bytes() == bytes(range(256))
+    write_file(tmp_path / 'a.txt', 'Zürich\n')
+    assert (tmp_path / 'a.txt').read_bytes() == 'Zürich\n'.encode()
+    assert names_below(tmp_path) == ['a.txt', 'new/a.bin']
+
+
+def test_a_file_that_the_disk_does_not_take_whole_is_an_error(tmp_path, monkeypatch):
+    def write_half(path, content):
+        with open(path, 'wb') as file:
+            return file.write(content[: len(content) // 2])
+
+    path = tmp_path / 'a.txt'
+    path.write_text('before')
+    monkeypatch.setattr(Path, 'write_bytes', write_half)
+    with pytest.raises(OSError, match=r'a\.txt: 2 of 4 bytes were written'):
+        write_file(path, 'long')
+    assert path.read_text() == 'before'
+    assert names_below(tmp_path) == ['a.txt']
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
     path = tmp_path / 'a.txt'
     with atomic_write(path) as one, atomic_write(path) as other:
         assert one != other
         one.write_text('one')
         other.write_text('other')
-    assert path.read_text() == 'one'
+    assert path.read_text() == 'one'  # which ended last
     assert names_below(tmp_path) == ['a.txt']
 
 
-def test_a_file_that_is_cut_short_is_an_error(tmp_path, monkeypatch):
-    def write_half(path, content):
-        path.write_text('half')
-
-    monkeypatch.setattr(Path, 'write_bytes', write_half)
-    with pytest.raises(OSError, match=r'a\.txt: 4 of 7 bytes were written'):
-        write_file(tmp_path / 'a.txt', b'content')
-    assert names_below(tmp_path) == []
-
-
 def test_what_killed_writers_left_is_removed(tmp_path):
-    writer = atomic_write(tmp_path / 'a.png')
-    writer.__enter__().touch()
-    (tmp_path / 'b.png').touch()
-    remove_parts(tmp_path)
     remove_parts(tmp_path / 'absent')
-    assert names_below(tmp_path) == ['b.png']
+    with atomic_write(tmp_path / 'a.png') as temporary:
+        left = temporary.name
+        temporary.write_text('whole')
+    for name in (left, 'b.part', 'c.png'):
+        (tmp_path / name).write_text('kept unless it is a part')
+    remove_parts(tmp_path)
+    assert names_below(tmp_path) == ['a.png', 'b.part', 'c.png']
 
 
 @pytest.fixture

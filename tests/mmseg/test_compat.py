@@ -1,4 +1,7 @@
+import os
 import pickle
+import subprocess
+import sys
 
 import mmcv.engine
 import mmseg.apis.test
@@ -59,3 +62,43 @@ def test_interleaved_parts_come_back_in_order(monkeypatch):
     assert compat.collect_results(parts[0], 5) == [0, 1, 2, 3, 4]
     monkeypatch.setattr(dist, 'get_rank', lambda: 1)
     assert compat.collect_results(parts[1], 5) is None
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (None, r"error: no config '.*mine\.py'"),
+        ('model = dict(', r'error: .*mine\.py is not a valid config'),
+        ("custom_imports = dict(imports='dynaseg')\nmodel = dict()", r"write 'dynaseg\.mmseg'"),
+    ],
+)
+def test_scripts_say_in_a_line_what_is_wrong_with_a_config(tmp_path, monkeypatch, content, message):
+    path = tmp_path / 'mine.py'
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setattr('sys.argv', ['train.py', '--seed', '0', str(path)])
+    with pytest.raises(SystemExit, match=message) as stop:
+        compat.run_mmseg_script('train.py')
+    assert '\n' not in stop.value.code
+
+
+QUIET = """
+import sys, warnings
+import dynaseg.mmseg
+warnings.warn('On January 1, 2023, MMCV will release v2.0.0', UserWarning)
+warnings.warn('SyncBN is only supported with DDP. To be compatible with DP', UserWarning)
+warnings.warn('this is the business of the user', UserWarning)
+"""
+
+
+def test_libraries_are_quiet_and_real_warnings_are_kept():
+    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': ''}
+    done = subprocess.run(
+        [sys.executable, '-c', QUIET], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ''
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if 'Warning' in line] == [
+        '<string>:6: UserWarning: this is the business of the user'
+    ]

@@ -1,15 +1,17 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmcv import Config
 from mmseg.datasets.builder import DATASETS, PIPELINES
 from mmseg.models import build_segmentor
 
+from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.models import DynaSeg
 
-ROOT = Path(__file__).resolve().parents[1] / 'configs'
+ROOT = Path(__file__).resolve().parents[2] / 'configs'
 PATHS = sorted((ROOT / 'dynaseg').glob('*.py'))
 NAME = re.compile(r'(fsf|scf|fixed)_([a-z0-9-]+)_([a-z0-9-]+)_([a-z0-9-]+)')
 DATA_TYPES = {
@@ -38,7 +40,8 @@ def build(config):
 
 
 def train_an_iteration(model):
-    losses = model.forward_train(torch.rand(2, 3, 64, 64), [{}, {}])
+    pixels = 255 * torch.rand(2, 3, 64, 64)
+    losses = model.forward_train(pixels, [{}, {}])
     loss, logged = model._parse_losses(losses)
     loss.backward()
     assert 1 < logged['num_clusters'] <= model.num_classes
@@ -58,7 +61,12 @@ def test_model_builds_and_data_types_are_known(path):
     config = Config.fromfile(str(path))
     model = build(config)
     assert isinstance(model, DynaSeg)
-    train_an_iteration(model)
+    if model.segmentation.region_settings is None:
+        train_an_iteration(model)
+    else:  # such networks see channels of one image, to which they are fitted
+        photo = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+        (segmentation,) = model.eval().make_predictor()([photo])
+        assert segmentation.hierarchy.leaves.shape == (24, 36)
     for subset in ('train', 'val', 'test'):
         if subset in config.get('data', {}):
             assert config.data[subset].type in DATASETS
@@ -83,14 +91,14 @@ SWAPS = {
 model = dict(backbone=dict(depth=50), neck=dict(in_channels=[256, 512, 1024, 2048]))
 """,
     'mmcls': """
-custom_imports = dict(imports=['dynaseg', 'mmcls.models'], allow_failed_imports=False)
+custom_imports = dict(imports=['dynaseg.mmseg', 'mmcls.models'], allow_failed_imports=False)
 model = dict(
     backbone=dict(_delete_=True, type='mmcls.MobileNetV2', out_indices=(1, 2, 4, 6)),
     neck=dict(in_channels=[24, 32, 96, 320]),
 )
 """,
     'mmdet': """
-custom_imports = dict(imports=['dynaseg', 'mmdet.models'], allow_failed_imports=False)
+custom_imports = dict(imports=['dynaseg.mmseg', 'mmdet.models'], allow_failed_imports=False)
 model = dict(
     backbone=dict(
         _delete_=True, type='mmdet.RegNet', arch='regnetx_400mf', out_indices=(0, 1, 2, 3)
@@ -110,3 +118,58 @@ def test_swapping_the_backbone_is_one_config(tmp_path, swap):
     model = build(Config.fromfile(str(path)))
     assert type(model.backbone).__module__.startswith(MODULES[swap])
     train_an_iteration(model)
+
+
+def list_steps(pipeline):
+    """Every step of a pipeline, those inside of others too."""
+    for step in pipeline:
+        yield step
+        yield from list_steps(step.get('transforms', ()))
+
+
+@pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
+def test_images_are_loaded_by_one_step_and_normalised_by_none(path):
+    config = Config.fromfile(str(path))
+    for subset in ('train', 'val', 'test'):
+        kinds = [step['type'] for step in list_steps(config.data[subset].pipeline)]
+        assert kinds[0] == 'LoadImage'
+        assert 'Normalize' not in kinds
+        assert 'LoadImageFromFile' not in kinds
+
+
+@pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
+def test_every_config_imports_what_it_names(path):
+    assert Config.fromfile(str(path)).custom_imports.imports == ['dynaseg.mmseg']
+    assert load_config(path).model.type == 'DynaSeg'
+
+
+@pytest.mark.parametrize('imports', ["'dynaseg'", "['mmcls.models', 'dynaseg']"])
+def test_the_old_import_is_an_error_that_says_what_to_write(tmp_path, imports):
+    path = tmp_path / 'mine.py'
+    path.write_text(f'custom_imports = dict(imports={imports})\nmodel = dict()')
+    with pytest.raises(
+        ValueError, match=r"mine\.py: custom_imports has 'dynaseg', .*: write 'dynaseg\.mmseg'"
+    ):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('model = dict(', r'is not a valid config: '),
+        ('a = 1', r'is not a valid config: it has no `model`'),
+        ("_base_ = './absent.py'", r'is not a valid config: .*absent\.py'),
+    ],
+)
+def test_invalid_configs_are_named(tmp_path, content, message):
+    path = tmp_path / 'mine.py'
+    path.write_text(content)
+    with pytest.raises(ValueError, match=rf'mine\.py {message}'):
+        load_config(path)
+
+
+def test_configs_may_be_given_as_they_are():
+    config = Config({'model': {'type': 'DynaSeg'}})
+    assert load_config(config) is config
+    with pytest.raises(ValueError, match='the config is not a valid config: it has no `model`'):
+        load_config(Config({'data': {}}))

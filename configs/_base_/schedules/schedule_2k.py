@@ -1,6 +1,4 @@
-optimizer = dict(type='SGD', lr=0.01, momentum=0.9)
-optimizer_config = dict()
-lr_config = dict(policy='poly', power=0.9, min_lr=0.0, by_epoch=False)
-runner = dict(type='IterBasedRunner', max_iters=2000)
-checkpoint_config = dict(by_epoch=False, interval=2000)
-evaluation = dict(interval=2000, metric='mIoU', pre_eval=True)
+_base_ = './schedule_200.py'
+runner = dict(max_iters=2000)
+checkpoint_config = dict(interval=2000)
+evaluation = dict(interval=2000)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dynaseg.core.regions.filters import enlarge, gradient_magnitude
@@ -41,6 +40,7 @@ def soft_labels(response: Tensor) -> np.ndarray:
         most probable one somewhere.
 
     Example:
+        >>> import torch
         >>> response = torch.tensor([[5.0, 0.0], [0.0, 5.0], [-1.0, -1.0]]).view(1, 3, 1, 2)
         >>> soft_labels(response).shape
         (2, 1, 2)

@@ -71,7 +71,7 @@ class Descriptors:
         )
 
     def units(self, sums: np.ndarray, areas: np.ndarray) -> np.ndarray:
-        """Compute the unit vectors, (R, D), of regions from their sums, (R, D), and areas, (R, 1)."""
+        """Compute the unit vectors, (R, D), of regions of some sums, (R, D), and areas, (R, 1)."""
         units = sums / areas
         columns = units.shape[1] - len(self.centres)
         np.sqrt(units[:, :columns], out=units[:, :columns])

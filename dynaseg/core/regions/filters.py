@@ -23,8 +23,8 @@ def lab_image(image: np.ndarray) -> np.ndarray:
         Lightness in [0, 1] and the two opponent colours, float32, (3, H, W).
 
     Example:
-        >>> lab_image(np.full((1, 1, 3), 255, np.uint8)).ravel().round(2).tolist()
-        [1.0, 0.0, -0.0]
+        >>> abs(lab_image(np.full((1, 1, 3), 255, np.uint8))).ravel().round(2).tolist()
+        [1.0, 0.0, 0.0]
     """
     if image.dtype == np.uint8:
         image = image.astype(np.float32) / 255

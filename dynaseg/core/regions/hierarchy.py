@@ -141,6 +141,10 @@ class RegionHierarchy:
         relative = np.asarray(altitudes) / self.middle
         return np.interp(relative, RELATIVE_ALTITUDES[::-1], DETAILS[::-1])
 
+    def regions(self, detail: float = 0.5) -> np.ndarray:
+        """Cut the tree at a detail, 0 (coarse) to 1 (fine), as :meth:`cut` does; (H, W)."""
+        return self.cut(self.altitude(detail))
+
     def areas(self) -> np.ndarray:
         """Count the pixels of every node, (2L - 1,)."""
         return self.add_up(np.bincount(self.leaves.ravel()))

@@ -28,7 +28,7 @@ class RegionSettings:
         middle: the cost at detail .5.
     """
 
-    max_pixels: int = 400_000
+    max_pixels: int = 250_000
     min_depth: float = 0.05
     soft_contrast: float = 0.6
     soft_fine: float = 0.5

@@ -62,15 +62,18 @@ def _chain(
 
 
 def _longest_links(hierarchy: RegionHierarchy) -> np.ndarray:
-    """Find for each merging the two leaves that share the longest border in it, (L - 1, 2)."""
+    """Find for each merging the two leaves that share the longest border in it, (L - 1, 2).
+
+    Where two sides share none, as superpixels that were enlarged may, it is a leaf of each.
+    """
     graph = build_graph(hierarchy.leaves)
     nodes = hierarchy.common_nodes(*graph.borders.T) - hierarchy.num_leaves
     # The longest border of each node last, of equal ones the first.
     order = np.lexsort((-np.arange(len(nodes)), graph.lengths))
-    links = np.full((hierarchy.num_leaves - 1, 2), -1)
+    children = np.argsort(hierarchy.parents[:-1], kind='stable').reshape(-1, 2)
+    leaf_order, starts, _ = hierarchy.leaf_order()
+    links = leaf_order[starts[children]]
     links[nodes[order]] = graph.borders[order]
-    if (links < 0).any():
-        raise ValueError('hierarchy must merge only regions that share a border')
     return links
 
 

@@ -20,12 +20,12 @@ def make_superpixels(strength: np.ndarray, min_depth: float = 0.05) -> np.ndarra
             this becomes part of it.
 
     Returns:
-        Superpixel of each pixel, 0 to L - 1 in the order of their first pixels by rows; 4-connected,
-        int32, (H, W).
+        Superpixel of each pixel, 0 to L - 1 in the order of their first pixels by rows, int32,
+        (H, W). Superpixels are 4-connected.
 
     Example:
-        >>> make_superpixels(np.array([[0.0, 0.0, 1.0, 0.0, 0.0, 0.02, 0.0]]))
-        array([[0, 0, 0, 1, 1, 1, 1]], dtype=int32)
+        >>> make_superpixels(np.array([[0.0, 0.0, 1.0, 0.0, 0.0, 0.02, 0.01, 0.5]]))
+        array([[0, 0, 1, 1, 1, 1, 1, 1]], dtype=int32)
     """
     levels = np.rint(strength * LEVELS).astype(np.int16)
     depth = max(1, round(min_depth * LEVELS))

@@ -7,6 +7,7 @@ import numpy as np
 from mmseg.datasets import CustomDataset
 from mmseg.datasets.builder import DATASETS
 
+from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import IMAGE_SUFFIXES, take_evenly, walk_images
 from dynaseg.io.palette import distinct_palette
 from dynaseg.io.writing import write_label_map
@@ -79,10 +80,10 @@ class ImageFolderDataset(CustomDataset):
         indices: Sequence[int] | None = None,
         **kwargs,
     ) -> list[str]:
-        """Write label maps as PNG: 8 bits, or 16 where an image has labels above 255.
+        """Write label maps as PNG; see :func:`dynaseg.io.writing.write_label_map`.
 
         Args:
-            results: label of each pixel, integers from 0, (H, W) an image.
+            results: label of each pixel, integers from 0, (H, W), or a hierarchy, an image.
             imgfile_prefix: the folder they are written to: FOLDER/NAME.jpg gives
                 ``imgfile_prefix``/FOLDER/NAME.jpg.png.
             indices: the images' indices in the data set; all of them in order if None.
@@ -92,12 +93,14 @@ class ImageFolderDataset(CustomDataset):
             The files' paths.
 
         Raises:
-            ValueError: if labels are negative or above 65,535.
+            ValueError: if labels are negative or above 16,777,215.
         """
         indices = range(len(self)) if indices is None else indices
         paths = []
         for labels, index in zip(results, indices, strict=True):
             path = Path(imgfile_prefix, f'{self.img_infos[index]["filename"]}.png')  # one each
+            if isinstance(labels, RegionHierarchy):
+                labels = labels.regions()
             write_label_map(path, np.asarray(labels))
             paths.append(str(path))
         return paths

@@ -7,13 +7,22 @@ from mmcv.utils import print_log
 from mmseg.utils import get_root_logger
 from prettytable import PrettyTable
 
+from dynaseg.core.metrics.hierarchies import (
+    HierarchyStatistics,
+    hierarchy_statistics,
+    summarize_hierarchies,
+)
 from dynaseg.core.metrics.regions import (
     REGION_METRICS,
     RegionStatistics,
     region_statistics,
     summarize_regions,
 )
+from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import name_some
+
+# Altitudes at which hierarchies are cut, in units of that at detail .5, which is among them.
+CUTS = np.arange(1, 81) / 20
 
 
 class RegionEvaluationMixin:
@@ -66,11 +75,11 @@ class RegionEvaluationMixin:
 
     def pre_eval(
         self, preds: Sequence[np.ndarray] | np.ndarray, indices: Sequence[int] | int
-    ) -> list[RegionStatistics]:
+    ) -> list[RegionStatistics | HierarchyStatistics]:
         """Compare the segmentations of some images with their annotations.
 
         Args:
-            preds: label of each pixel, integers, (H, W) an image.
+            preds: label of each pixel, integers, (H, W), or the hierarchy of regions, of an image.
             indices: the images' indices in the data set.
 
         Returns:
@@ -96,16 +105,21 @@ class RegionEvaluationMixin:
         for pred, index in zip(preds, indices, strict=True):
             annotations = self.get_annotations(index)
             try:
-                statistics.append(
-                    region_statistics(pred, annotations, self.ignore_index, self.components)
-                )
+                statistics.append(self._compare(pred, annotations))
             except ValueError as error:
                 raise ValueError(f'{self._annotation_path(index)}: {error}') from error
         return statistics
 
+    def _compare(
+        self, pred: np.ndarray | RegionHierarchy, annotations: list[np.ndarray]
+    ) -> RegionStatistics | HierarchyStatistics:
+        if isinstance(pred, RegionHierarchy):
+            return hierarchy_statistics(pred, annotations, pred.middle * CUTS, self.ignore_index)
+        return region_statistics(pred, annotations, self.ignore_index, self.components)
+
     def evaluate(
         self,
-        results: Sequence[RegionStatistics] | Sequence[np.ndarray],
+        results: Sequence[object],
         metric: str | Sequence[str] = 'mIoU',
         logger: Logger | str | None = None,
         gt_seg_maps: object | None = None,
@@ -114,7 +128,8 @@ class RegionEvaluationMixin:
         """Report the region metrics of the data set.
 
         Args:
-            results: what ``pre_eval`` returned for every image, or every image's label map.
+            results: what ``pre_eval`` returned for every image, or every image's label map or
+                hierarchy.
             metric: one or several of the names below; all are reported in any case.
             logger: where the table goes; the console by default.
             gt_seg_maps: not used; stock scripts may pass it.
@@ -122,7 +137,11 @@ class RegionEvaluationMixin:
 
         Returns:
             ``mIoU``, ``mIoU_fine``, ``mIoU_coarse``, ``covering`` and ``PRI`` as fractions, ``VoI``
-            in bits and ``components`` an image; see :func:`summarize_regions`. The table shows the
+            in bits and ``components`` an image; see :func:`summarize_regions`. Of hierarchies these
+            are the figures of the cut at detail .5, and ``covering``, ``PRI`` and ``VoI`` at the
+            best single cut (``_ODS``) and the best an image (``_OIS``), and those of the cut with
+            the best ``mIoU`` (``finest_``) stand beside them; see
+            :func:`dynaseg.core.metrics.hierarchies.summarize_hierarchies`. The tables show the
             fractions in per cent.
 
         Raises:
@@ -134,19 +153,39 @@ class RegionEvaluationMixin:
             raise ValueError(f'metric must be among {self.METRICS}, got {sorted(unknown)}')
         if not len(results):
             raise ValueError(f'{type(self).__name__} has no results to evaluate')
-        if not isinstance(results[0], RegionStatistics):
+        if not isinstance(results[0], RegionStatistics | HierarchyStatistics):
             results = self.pre_eval(list(results), list(range(len(results))))
-        figures = summarize_regions(results)
-        table = PrettyTable(list(figures))
-        table.add_row(
-            [
-                f'{value if name in ("VoI", "components") else 100 * value:.2f}'
-                for name, value in figures.items()
-            ]
-        )
-        print_log(f'Regions of {len(results)} images:', logger)
-        print_log('\n' + table.get_string(), logger)
-        return figures
+        if isinstance(results[0], RegionStatistics):
+            figures = summarize_regions(results)
+            _print(f'Regions of {len(results)} images:', figures, logger)
+            return figures
+        summary = summarize_hierarchies(results, CUTS, default=1.0)
+        groups = {'default': {}, 'finest': {}, 'best': {}}
+        for name, value in summary.items():
+            group, _, rest = name.partition('_')
+            if group in groups:
+                groups[group][rest.replace('regions', 'components')] = value
+            else:
+                groups['best'][name] = value
+        _print(f'Regions of {len(results)} images at detail .5:', groups['default'], logger)
+        _print('At the cut with the best mIoU:', groups['finest'], logger)
+        _print('At the best cut for the set (ODS) and an image (OIS):', groups['best'], logger)
+        finest = {f'finest_{name}': value for name, value in groups['finest'].items()}
+        return groups['default'] | groups['best'] | finest
 
     def _annotation_path(self, index: int) -> str:
         return os.path.join(self.ann_dir, self.img_infos[index]['ann']['seg_map'])
+
+
+def _print(title: str, figures: dict[str, float], logger: Logger | str | None) -> None:
+    """Print figures as a table, fractions in per cent."""
+    plain = ('VoI', 'components', 'threshold')
+    table = PrettyTable(list(figures))
+    table.add_row(
+        [
+            f'{value if name.startswith(plain) else 100 * value:.2f}'
+            for name, value in figures.items()
+        ]
+    )
+    print_log(title, logger)
+    print_log('\n' + table.get_string(), logger)

@@ -41,7 +41,8 @@ class PixelNormalization:
 
     def from_rgb(self, img: Tensor) -> Tensor:
         """Normalise pixels, RGB, 0 to 255, (N, 3, H, W)."""
-        return self.normalization(img if self.to_rgb else img.flip(1))
+        img = self.normalization(img if self.to_rgb else img.flip(1))
+        return img.contiguous(memory_format=torch.channels_last)  # quicker, on CPUs too
 
 
 def to_image(img: Tensor) -> np.ndarray:

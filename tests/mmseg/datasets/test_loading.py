@@ -11,7 +11,6 @@ from PIL import Image
 
 from dynaseg.io.reading import ImageReadError, read_image
 from dynaseg.mmseg.datasets import ImageFolderDataset, LoadImage
-from dynaseg.mmseg.predictor import TrainedPredictor
 
 SIZE = (24, 36)
 FILES = (
@@ -89,7 +88,7 @@ def test_pixels_are_those_that_photographs_have(folder, training, testing, index
     assert expected.shape == (*SIZE, 3)
     assert expected.std() > 10
     bgr = expected[..., ::-1].transpose(2, 0, 1)
-    for img in (training[index]['img'], testing[index]['img'][0].data):
+    for img in (training[index]['img'].data, testing[index]['img'][0].data):
         assert img.dtype == torch.uint8
         assert np.array_equal(img, bgr)
 
@@ -104,7 +103,7 @@ def test_networks_see_the_same_in_training_tests_and_photographs(folder, trainin
     (inputs,) = scatter(collate([testing[index]], samples_per_gpu=1), [-1])
     with torch.no_grad():
         (labels,) = model(return_loss=False, **inputs)
-    (photograph,) = TrainedPredictor(model)([read_image(folder / FILES[index])])
+    (photograph,) = model.make_predictor()([read_image(folder / FILES[index])])
     assert len(seen) == 3
     assert torch.equal(seen[0], seen[1])
     assert torch.equal(seen[0], seen[2])
@@ -117,7 +116,7 @@ def test_fitted_images_are_those_that_photographs_have(folder, testing):
     for index in (FILES.index('float.tif'), FILES.index('turned.jpg')):
         (inputs,) = scatter(collate([testing[index]], samples_per_gpu=1), [-1])
         (labels,) = model(return_loss=False, **inputs)
-        (photograph,) = model.fitted_predictor([read_image(folder / FILES[index])])
+        (photograph,) = model.make_predictor()([read_image(folder / FILES[index])])
         assert np.array_equal(labels, photograph.labels)
 
 

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 import dynaseg.mmseg  # noqa: F401  (registers the models)
 from dynaseg.core import ProbabilityRefinement
 from dynaseg.mmseg.models.old_keys import refuse_old_keys
-from dynaseg.mmseg.predictor import TrainedPredictor
+from dynaseg.mmseg.models.predictors import TrainedPredictor
 
 PLAIN = {
     'type': 'DynaSeg',
@@ -152,12 +152,13 @@ def test_photographs_get_the_labels_of_the_test():
     img = as_pixels(photograph)
     with torch.no_grad():
         (expected,) = model.simple_test(img, metas(img))
-    (result,) = TrainedPredictor(model)([photograph])
-    assert result.fit is None
+    assert isinstance(model.make_predictor(), TrainedPredictor)
+    (result,) = model.make_predictor()([photograph])
+    assert result.fit is result.hierarchy is None
     expected = np.unique(expected, return_inverse=True)[1].reshape(14, 20)
     assert np.array_equal(result.labels, expected)
     bounded = build(PLAIN, test_cfg={**test_cfg, 'predict_pixels': 70}).eval()
-    (small,) = TrainedPredictor(bounded)([photograph])
+    (small,) = bounded.make_predictor()([photograph])
     assert small.labels.shape == (14, 20)
     assert np.array_equal(small.labels, small.labels[::2, ::2].repeat(2, 0).repeat(2, 1))
 
@@ -165,10 +166,10 @@ def test_photographs_get_the_labels_of_the_test():
 def test_photographs_of_several_sizes_come_out_in_order():
     model = build(PLAIN).eval()
     photographs = [make_photograph(14, 20), make_photograph(9, 31), make_photograph(14, 20)]
-    together = TrainedPredictor(model)(photographs)
+    together = model.make_predictor()(photographs)
     assert [result.labels.shape for result in together] == [(14, 20), (9, 31), (14, 20)]
     for photograph, result in zip(photographs, together, strict=True):
-        assert np.array_equal(result.labels, TrainedPredictor(model)([photograph])[0].labels)
+        assert np.array_equal(result.labels, model.make_predictor()([photograph])[0].labels)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import dynaseg.mmseg  # noqa: F401  (registers the models)
 from dynaseg.core import Fitter, LabelRefinement, estimate_num_clusters
 from dynaseg.core.losses import DynaSegLoss
 from dynaseg.mmseg.models.inputs import refuse_normalised, to_image
+from dynaseg.mmseg.models.predictors import TrainedPredictor
 from dynaseg.predictor import FittedPredictor
 
 FIT = {'iterations': 4, 'min_clusters': 2}
@@ -67,7 +68,7 @@ class Wrapped(torch.nn.Module):
 def test_images_are_fitted_from_the_segmentors_weights(weighting):
     loss = {'type': 'DynaSegLoss', 'weighting': weighting, 'mu': 12, 'entropy_weight': 2.0}
     model, photo = build(loss=loss), make_photo(16, 24)
-    (result,) = model.fitted_predictor([photo])
+    (result,) = model.make_predictor()([photo])
     img, _ = as_batch([photo])
     fitter = Fitter(DynaSegLoss(weighting, 12, reduction='none'), iterations=4)
     (expected,) = fitter(Wrapped(model), model.normalise(img), 2)
@@ -82,7 +83,7 @@ def test_fitting_leaves_the_segmentor_unchanged():
     label(model, [make_photo(16, 24)])
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not model.training
-    assert 'fitted_predictor' not in ' '.join(before)  # checkpoints hold each weight once
+    assert not any('predictor' in name for name in before)  # each weight is held once
 
 
 def test_image_of_a_batch_gets_what_it_gets_alone():
@@ -92,7 +93,7 @@ def test_image_of_a_batch_gets_what_it_gets_alone():
     for labels, photo in zip(together, photos, strict=True):
         assert labels.shape == photo.shape[:2]
         assert np.array_equal(labels, label(model, [photo])[0])
-        assert np.array_equal(labels, model.fitted_predictor([photo])[0].labels)
+        assert np.array_equal(labels, model.make_predictor()([photo])[0].labels)
 
 
 def test_images_come_out_at_their_original_size():
@@ -117,7 +118,7 @@ def test_least_number_of_clusters_is_that_of_the_colours(monkeypatch):
     monkeypatch.setattr(Fitter, 'fit', note)
     model = build({'iterations': 1, 'min_clusters': 'silhouette'})
     photo = make_photo(24, 24)
-    model.fitted_predictor([photo])
+    model.make_predictor()([photo])
     label(model, [photo], pad_to=(28, 28))
     assert asked == [estimate_num_clusters(photo)[0]] * 2
 
@@ -130,16 +131,16 @@ def test_fitting_sees_the_models_normalisation(to_rgb):
     img = torch.from_numpy((channels - np.array(norm['mean'])) / np.array(norm['std'])).float()
     fitter = Fitter(DynaSegLoss(reduction='none'), iterations=4)
     (expected,) = fitter(Wrapped(model), img.permute(2, 0, 1)[None], 2)
-    (result,) = model.fitted_predictor([photo])
+    (result,) = model.make_predictor()([photo])
     assert result.fit.losses == pytest.approx(expected.fit.losses, rel=1e-4)
 
 
-def test_settings_reach_the_fitter():
+def segmentation_reach_the_fitter():
     settings = {'iterations': 7, 'lr': 0.3, 'momentum': 0.5, 'tol': 0.1, 'check_interval': 3}
     settings |= {'fit_pixels': 50, 'predict_scale': 2.0, 'predict_pixels': 90, 'bf16': True}
     settings |= {'min_region': 0.01}
     refine = {'radius': 3, 'eps': 0.1, 'rounds': 2}
-    predictor = build({**settings, 'refine': refine, 'min_clusters': 4}).fitted_predictor
+    predictor = build({**settings, 'refine': refine, 'min_clusters': 4}).make_predictor()
     assert isinstance(predictor, FittedPredictor)
     assert {name: getattr(predictor.fitter, name) for name in settings} == settings
     assert isinstance(predictor.fitter.refinement, LabelRefinement)
@@ -147,9 +148,9 @@ def test_settings_reach_the_fitter():
     assert predictor.min_clusters == 4
 
 
-def test_without_fit_there_is_no_fitted_predictor():
+def test_without_fit_images_are_labelled_as_trained():
     model, photo = build(fit=None), make_photo(16, 24)
-    assert model.fitted_predictor is None
+    assert isinstance(model.make_predictor(), TrainedPredictor)
     img, _ = as_batch([photo])
     with torch.no_grad():
         expected = model.response(model.normalise(img)).argmax(1)[0]
@@ -209,5 +210,5 @@ def test_resized_images_are_fitted_at_their_size():
     img, metas = as_batch([small])
     metas[0]['ori_shape'] = photo.shape
     (labels,) = model.forward_test([img], [metas])
-    expected = model.fitted_predictor([small])[0].labels
+    expected = model.make_predictor()([small])[0].labels
     assert np.array_equal(labels, expected.repeat(2, axis=0).repeat(2, axis=1))

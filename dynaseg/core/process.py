@@ -1,9 +1,11 @@
-"""Memory of the process."""
+"""The process: its memory and its threads."""
 
 import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+import torch
 
 # malloc.h of the GNU C library
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -31,6 +33,25 @@ def reused_memory() -> Iterator[bool]:
     finally:
         if kept:
             trim(0)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread, so that results do not depend on the number of cores.
+
+    Small networks gain nothing by more, and lose much where other processes compute beside them.
+
+    Example:
+        >>> with one_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _find(name: str) -> Callable[..., int] | None:

@@ -1,0 +1,42 @@
+"""Labels made of whole regions."""
+
+import numpy as np
+from scipy import sparse
+
+
+def label_regions(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Give each region the label that most of its pixels have, so that specks of others go.
+
+    Where several labels are as frequent, the lowest is taken.
+
+    Args:
+        labels: label of each pixel, integers of at least 0, (H, W).
+        regions: region of each pixel, 0 to K - 1, (H, W); such as a fine cut of a hierarchy.
+
+    Returns:
+        The labels, of the same type, (H, W). A label that is nowhere the most frequent is gone.
+
+    Raises:
+        ValueError: if the maps have not one shape, or hold no integers of at least 0.
+
+    Example:
+        >>> labels = np.array([[3, 3, 1, 5], [3, 5, 5, 5]])
+        >>> label_regions(labels, np.array([[0, 0, 0, 1], [0, 1, 1, 1]]))
+        array([[3, 3, 3, 5],
+               [3, 5, 5, 5]])
+    """
+    for name, values in (('labels', labels), ('regions', regions)):
+        if values.ndim != 2 or not values.size or values.dtype.kind not in 'iu' or values.min() < 0:
+            raise ValueError(
+                f'{name} must be a non-empty map (H, W) of integers of at least 0, '
+                f'got {values.dtype} of shape {values.shape}'
+            )
+    if labels.shape != regions.shape:
+        raise ValueError(
+            f'labels and regions must have one shape, got {labels.shape} and {regions.shape}'
+        )
+    shape = int(regions.max()) + 1, int(labels.max()) + 1
+    counts = sparse.csr_array(
+        (np.ones(labels.size, dtype=np.int64), (regions.ravel(), labels.ravel())), shape=shape
+    )
+    return np.asarray(counts.argmax(axis=1)).ravel().astype(labels.dtype)[regions]

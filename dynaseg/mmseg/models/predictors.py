@@ -1,0 +1,203 @@
+"""What segments test images for a segmentor: as trained, or by fits to the very image."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmseg.models.builder import build_backbone
+from torch import Tensor, nn
+
+from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement
+from dynaseg.core.channels import CHANNELS
+from dynaseg.core.labels import renumber
+from dynaseg.core.normalization import Normalization
+from dynaseg.core.regions import DEEP, PLAIN, build_hierarchy
+from dynaseg.core.sizes import enlarge_labels, limit_size
+from dynaseg.mmseg.scratch import initialise
+from dynaseg.predictor import (
+    FittedPredictor,
+    RegionPredictor,
+    Segmentation,
+    check_min_clusters,
+    start_seeds,
+)
+
+if TYPE_CHECKING:
+    from dynaseg.mmseg.models.segmentor import DynaSeg
+
+# What fits for regions do not use: they give soft labels alone.
+LABEL_KEYS = ('min_clusters', 'refine', 'min_region', 'predict_scale', 'predict_pixels')
+
+
+@contextmanager
+def named(key: str) -> Iterator[None]:
+    """Put the key of the config before what its arguments raise."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f'{key}: {error}') from error
+
+
+class SegmentationSettings:
+    """The entries ``fit`` and ``regions`` of a ``test_cfg``, checked.
+
+    Args:
+        loss: the head's loss, which fits minimise.
+        fit: as :class:`dynaseg.mmseg.models.DynaSeg` documents it.
+        regions: likewise.
+
+    Raises:
+        ValueError, TypeError: if an entry is unknown or out of its range; it is named.
+    """
+
+    def __init__(self, loss: nn.Module, fit: Mapping | None, regions: Mapping | None) -> None:
+        self.fitter = self.region_settings = self.features = None
+        self.min_clusters = self.num_fits = 1
+        self.channels, self.components = 'texture', ()
+        if fit is not None:
+            with named('test_cfg.fit'):
+                self._read_fit(loss, dict(fit))
+        if regions is not None:
+            with named('test_cfg.regions'):
+                self._read_regions(dict(regions), fit is not None)
+            unused = [key for key in LABEL_KEYS if fit is not None and key in fit]
+            if unused:
+                raise ValueError(f'test_cfg.fit: {", ".join(unused)} are not used with regions')
+
+    def _read_fit(self, loss: nn.Module, fit: dict) -> None:
+        if not isinstance(loss, DynaSegLoss):
+            raise ValueError(
+                f"needs decode_head.loss_decode of type 'DynaSegLoss', got {type(loss).__name__!r}"
+            )
+        self.min_clusters = fit.pop('min_clusters', 1)
+        check_min_clusters(self.min_clusters)
+        refinement = fit.pop('refine', None)
+        if refinement is not None:
+            with named('refine'):
+                refinement = LabelRefinement(**refinement)
+        self.fitter = Fitter(loss.without_reduction(), refinement=refinement, **fit)
+
+    def _read_regions(self, regions: dict, is_fitted: bool) -> None:
+        if is_fitted:
+            self.channels = regions.pop('channels', 'texture')
+            if self.channels not in CHANNELS:
+                raise ValueError(f'channels must be one of {CHANNELS}, got {self.channels!r}')
+            self.num_fits = regions.pop('num_fits', 4)
+            if not (isinstance(self.num_fits, int) and self.num_fits >= 1):
+                raise ValueError(f'num_fits must be a positive integer, got {self.num_fits!r}')
+            self.components = tuple(regions.pop('components', ()))
+        backbone = regions.pop('backbone', None)
+        presets = {'plain': PLAIN, 'deep': DEEP}
+        preset = regions.pop('preset', 'plain')
+        if preset not in presets:
+            raise ValueError(f'preset must be one of {tuple(presets)}, got {preset!r}')
+        if 'cost' in regions:
+            with named('cost'):
+                regions['cost'] = replace(presets[preset].cost, **regions['cost'])
+        self.region_settings = replace(presets[preset], **regions)
+        if (backbone is None) != (not self.region_settings.features and not self.components):
+            raise ValueError(
+                'backbone is the config of one whose features have weights (features, or preset='
+                f"'deep') or are seen by the fits (components), got {backbone!r}"
+            )
+        if backbone is not None:
+            self.features = BackboneFeatures(backbone, self.region_settings.max_pixels)
+
+
+def make_predictor(
+    segmentor: 'DynaSeg', settings: SegmentationSettings
+) -> 'FittedPredictor | RegionPredictor | TrainedPredictor':
+    """Make what segments images, RGB, uint8, (H, W, 3), with the segmentor's present weights."""
+    if settings.fitter is None:
+        return TrainedPredictor(segmentor, settings)
+    network = _Responses(segmentor)
+    if settings.region_settings is None:
+        return FittedPredictor(
+            network, settings.fitter, settings.min_clusters, segmentor.normalise.from_rgb
+        )
+    networks = [network]
+    for seed in start_seeds(segmentor.weights_seed, settings.num_fits)[1:]:
+        other = copy.deepcopy(segmentor)
+        initialise(other, seed)
+        networks.append(_Responses(other))
+    return RegionPredictor(
+        networks,
+        settings.fitter,
+        settings.channels,
+        settings.region_settings,
+        settings.features,
+        settings.components,
+    )
+
+
+class BackboneFeatures:
+    """Computes levels of features of an image, seen at twice its size.
+
+    Args:
+        backbone: config of a backbone, for images normalised with ImageNet's mean and deviation.
+        max_pixels: larger images are shrunk to about so many pixels before.
+    """
+
+    def __init__(self, backbone: dict, max_pixels: int) -> None:
+        self.backbone = build_backbone(backbone)
+        self.backbone.init_weights()
+        self.backbone.eval()
+        self.max_pixels = max_pixels
+
+    @torch.no_grad()
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        """Compute the levels, each (C, h, w), of an image, RGB, uint8, (H, W, 3)."""
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
+        img = Normalization()(limit_size(pixels.float(), self.max_pixels))
+        img = F.interpolate(img, scale_factor=2, mode='bilinear')
+        return [level[0].numpy() for level in self.backbone(img)]
+
+
+class TrainedPredictor:
+    """Segments images by a trained segmentor, as it is.
+
+    Args:
+        segmentor: in evaluation mode. Larger images than its ``test_cfg.predict_pixels`` are seen
+            at that size.
+        settings: with ``regions``, a hierarchy is made of the segmentor's probabilities.
+    """
+
+    def __init__(self, segmentor: 'DynaSeg', settings: SegmentationSettings) -> None:
+        self.segmentor = segmentor
+        self.settings = settings
+
+    @torch.no_grad()
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
+        """Segment images, RGB, uint8, each (H, W, 3); labels are numbered without gaps."""
+        return [self._segment(image) for image in images]
+
+    def _segment(self, image: np.ndarray) -> Segmentation:
+        device = next(self.segmentor.parameters()).device
+        img = torch.from_numpy(image).to(device).permute(2, 0, 1).flip(0)[None]
+        img = limit_size(img.float(), self.segmentor.predict_pixels)
+        shape = (*img.shape[2:], 3)
+        meta = {'ori_shape': shape, 'img_shape': shape, 'flip': False}
+        probabilities = self.segmentor.inference(img, [meta], rescale=False)
+        labels = enlarge_labels(probabilities.argmax(dim=1), image.shape[:2])[0].cpu().numpy()
+        hierarchy = None
+        if self.settings.region_settings is not None:
+            soft = probabilities.clamp(min=0)[0].cpu().numpy()  # a filter may leave some below 0
+            features = self.settings.features(image) if self.settings.features else ()
+            hierarchy = build_hierarchy(image, [soft], features, self.settings.region_settings)
+        return Segmentation(renumber(labels), hierarchy=hierarchy)
+
+
+class _Responses(nn.Module):
+    """A segmentor as a plain network from normalised images to response maps."""
+
+    def __init__(self, segmentor: 'DynaSeg') -> None:
+        super().__init__()
+        self.segmentor = segmentor
+
+    def forward(self, img: Tensor) -> Tensor:
+        return self.segmentor.response(img)

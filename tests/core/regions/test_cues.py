@@ -1,0 +1,48 @@
+import numpy as np
+
+from dynaseg.core.regions.cues import read_soft_maps
+from dynaseg.core.regions.filters import enlarge, gradient_magnitude
+from dynaseg.core.regions.graph import build_graph, pooling_matrix
+
+
+def sample(seed=0):
+    rng = np.random.default_rng(seed)
+    leaves = np.kron(np.arange(12).reshape(3, 4), np.ones((5, 6), int)).astype(np.int32)
+    maps = rng.random((2, 4, 8, 12)).astype(np.float32) ** 3
+    return build_graph(leaves), [soft / soft.sum(axis=0) for soft in maps]
+
+
+def test_pooling_is_the_mean_of_the_enlarged_map():
+    graph, _ = sample()
+    for size in ((8, 12), (15, 24), (1, 1), (30, 7)):
+        values = np.random.default_rng(1).random((1, *size)).astype(np.float32)
+        enlarged = enlarge(values, graph.leaves.shape)[0]
+        expected = graph.region_sums(enlarged) / graph.areas
+        pooled = pooling_matrix(graph.leaves, size) @ values.ravel()
+        np.testing.assert_allclose(pooled, expected, rtol=1e-4)
+
+
+def test_cues_are_those_of_the_formulas():
+    graph, maps = sample()
+    cues = read_soft_maps(maps, graph)
+    size = graph.leaves.shape
+    for border, (first, second) in enumerate(graph.borders):
+        contrast, fine = 0.0, 0.0
+        for soft in maps:
+            enlarged = enlarge(soft, size)
+            p, q = (enlarged[:, graph.leaves == region].mean(axis=1) for region in (first, second))
+            contrast += np.linalg.norm(np.sqrt(p) - np.sqrt(q)) / np.sqrt(2) / 2
+            gradient = enlarge(gradient_magnitude(soft, 0.75)[None], size)[0].ravel()
+            pairs = graph.pixels[graph.pair_borders == border]
+            fine += 1.77 * gradient[pairs].max(axis=1).mean() / 2
+        assert abs(cues.contrast[border] - contrast) < 1e-3
+        np.testing.assert_allclose(cues.fine[border], fine, rtol=1e-4)
+    assert (cues.coarse > 0).all()
+
+
+def test_no_maps_no_cues():
+    graph, _ = sample()
+    cues = read_soft_maps([], graph)
+    assert not cues.contrast.any()
+    assert not cues.fine.any()
+    assert not cues.coarse.any()
