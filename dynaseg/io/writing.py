@@ -14,6 +14,7 @@ PALETTE_COLOURS = 256
 MAX_LABELS = 2**24
 COMPRESS_LEVEL = 1  # label maps become hardly smaller at more, and take several times as long
 JPEG_QUALITY = 90
+PHOTO_QUALITY = 95
 MAX_JPEG_SIZE = 65500  # pixels of a side
 
 
@@ -72,22 +73,24 @@ def encode_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def encode_jpeg(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
-    """Encode an image as JPEG.
+def encode_jpeg(image: Image.Image) -> bytes:
+    """Encode an image as JPEG that is to be looked at.
 
     It is encoded in memory, since Pillow's writer of JPEG files passes over what a full disk does
     not take.
     """
     buffer = io.BytesIO()
-    image.save(buffer, 'JPEG', quality=quality, optimize=True)
+    image.save(buffer, 'JPEG', quality=JPEG_QUALITY, optimize=True)
     return buffer.getvalue()
 
 
-def encode_photo(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
-    """Encode an image as JPEG, or as PNG where it is too large for that."""
+def encode_photo(image: Image.Image) -> bytes:
+    """Encode an image as JPEG that is to be worked with, or as PNG where it is too large."""
     if max(image.size) > MAX_JPEG_SIZE:
         return encode_png(image)
-    return encode_jpeg(image, quality)
+    buffer = io.BytesIO()
+    image.save(buffer, 'JPEG', quality=PHOTO_QUALITY, subsampling='4:4:4')
+    return buffer.getvalue()
 
 
 @cache

@@ -24,7 +24,6 @@ OUTPUTS = {
     'viewer_full': '.js',
 }
 DISPLAY_SIZE = 1600  # pixels of the longer side, of what is looked at
-CUT_OUT_QUALITY = 95
 
 
 def output_paths(out_dir: Path, name: str) -> dict[str, Path]:
@@ -79,7 +78,7 @@ class OutputWriter:
         size = image.shape[1::-1]
         viewer = render_viewer(name, size, thumbnail, hierarchy.leaves[grid], hierarchy)
         write_file(paths['viewer'], viewer)
-        photo = encode_photo(Image.fromarray(image), CUT_OUT_QUALITY)
+        photo = encode_photo(Image.fromarray(image))
         write_file(paths['viewer_full'], render_full(name, photo, hierarchy.leaves))
         detail = self.choice.detail
         if self.choice.regions is not None:

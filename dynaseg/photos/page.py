@@ -168,8 +168,10 @@ def _prepare_card(record: dict, title: str) -> dict[str, object]:
     """Prepare what the template of an image's card shows."""
     name = show_text(quote(record['name']))
     counts = record['clusters_by_iteration']
+    folder, file = os.path.split(title)
     return record | {
-        'title': title,
+        'title': file,
+        'folder': folder,
         'address': name,
         'stopped_by': STOP_REASONS.get(record['stop_reason'], record['stop_reason']),
         'chart': draw_chart(counts, record['clusters'], record['min_clusters']) if counts else None,

@@ -1,0 +1,345 @@
+"""The viewer in a browser without a window, from disk and without a network."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from running import run
+from stand_ins import make_blocks
+
+from dynaseg.io.reading import read_image
+from dynaseg.photos.regions import RegionChoice
+from dynaseg.photos.viewer import LONGEST_RUN, encode_runs
+from dynaseg.predictor import Segmentation
+
+SIZES = {'small': (24, 36), 'large': (1200, 1800)}  # the latter is shown smaller than it is
+SECONDS = 60  # after which something hangs
+OPTIONS = (
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+)
+
+
+@pytest.mark.parametrize('length', [1, LONGEST_RUN, LONGEST_RUN + 1, 3 * LONGEST_RUN])
+def test_runs_of_any_length(length):
+    values = np.repeat([3, 2**20, 3], [1, length, 2])
+    runs, lengths = encode_runs(values)
+    assert lengths.min() > 0
+    assert np.array_equal(np.repeat(runs, lengths), values)
+
+
+class Viewer:
+    """A viewer in a browser, used as people use it."""
+
+    def __init__(self, driver, page, downloads):
+        self.driver, self.page, self.downloads = driver, page, downloads
+
+    def open(self, name):
+        self.driver.get(f'{self.page.as_uri()}')
+        self.find(f'a[data-name="{name}"]').click()
+        self.wait(lambda: self.find('#viewer[open]:not(.loading)'))
+
+    def find(self, selector):
+        return self.driver.find_element('css selector', selector)
+
+    def wait(self, condition):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        return WebDriverWait(self.driver, SECONDS).until(lambda _: condition())
+
+    def set_detail(self, detail):
+        self.driver.execute_script(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))",
+            self.find('#viewer-detail'),
+            round(1000 * detail),
+        )
+
+    @property
+    def regions(self):
+        return int(self.find('output').text.split()[0].replace(',', ''))
+
+    @property
+    def status(self):
+        return self.find('[role=status]').text
+
+    def click(self, row, column, shape, shift=False):
+        """Click on a pixel of an image of a shape."""
+        from selenium.webdriver.common.action_chains import ActionChains
+        from selenium.webdriver.common.keys import Keys
+
+        frame = self.find('.frame')
+        x = ((column + 0.5) / shape[1] - 0.5) * frame.rect['width']
+        y = ((row + 0.5) / shape[0] - 0.5) * frame.rect['height']
+        chain = ActionChains(self.driver).move_to_element_with_offset(frame, int(x), int(y))
+        if shift:
+            chain.key_down(Keys.SHIFT).click().key_up(Keys.SHIFT).perform()
+        else:
+            chain.click().perform()
+
+    def press(self, keys, shift=False):
+        from selenium.webdriver.common.action_chains import ActionChains
+        from selenium.webdriver.common.keys import Keys
+
+        chain = ActionChains(self.driver)
+        if shift:
+            chain.key_down(Keys.SHIFT).send_keys(keys).key_up(Keys.SHIFT).perform()
+        else:
+            chain.send_keys(keys).perform()
+
+    def do(self, action):
+        self.find(f'[data-do={action}]').click()
+
+    def saved(self, name):
+        """The picture that was saved under a name."""
+        path = self.downloads / name
+        self.wait(lambda: self.status.startswith(f'Saved {name}'))
+        self.wait(path.exists)
+        content = path.read_bytes()
+        path.unlink()
+        return np.array(Image.open(io.BytesIO(content)))
+
+    def saved_mask(self, name):
+        mask = self.saved(f'{name}-mask.png')
+        assert set(np.unique(mask[..., :3])) <= {0, 255}
+        return mask[..., 0] == 255
+
+    def screenshot(self):
+        return np.array(Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert('RGB'))
+
+
+def make_hierarchy(name):
+    shape = SIZES[name]
+    return make_blocks(shape, size=max(shape) // 9, seed=1)
+
+
+def predict(images):
+    names = {shape: name for name, shape in SIZES.items()}
+    hierarchies = [make_hierarchy(names[image.shape[:2]]) for image in images]
+    return [Segmentation(one.leaves.astype(np.int64), None, one) for one in hierarchies]
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory):
+    """A page of two images, each of squares of one colour."""
+    folder = tmp_path_factory.mktemp('viewer')
+    for name in SIZES:
+        leaves = make_hierarchy(name).leaves
+        colours = np.random.default_rng(0).integers(0, 256, (leaves.max() + 1, 3), dtype=np.uint8)
+        Image.fromarray(colours[leaves]).save(folder / f'{name}.png')
+    run(folder, folder / 'out', predict, choice=RegionChoice(regions=5, min_area=0))
+    return folder / 'out/index.html'
+
+
+@pytest.fixture(scope='module')
+def start_browser():
+    """Starts browsers of a width, which save into a folder."""
+    webdriver = pytest.importorskip('selenium.webdriver', reason='needs selenium')
+    programs = [shutil.which(name) for name in ('chromium', 'chromedriver')]
+    if not all(programs):
+        pytest.skip('needs chromium and chromedriver')
+    drivers = []
+
+    def start(downloads, width, height):
+        options = webdriver.ChromeOptions()
+        options.binary_location = programs[0]
+        for option in (*OPTIONS, f'--window-size={width},{height}'):
+            options.add_argument(option)
+        options.add_experimental_option('prefs', {'download.default_directory': str(downloads)})
+        if width < 500:
+            metrics = {'width': width, 'height': height, 'pixelRatio': 2, 'touch': True}
+            options.add_experimental_option('mobileEmulation', {'deviceMetrics': metrics})
+        options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
+        service = webdriver.ChromeService(programs[1])
+        drivers.append(webdriver.Chrome(options=options, service=service))
+        return drivers[-1]
+
+    yield start
+    for driver in drivers:
+        driver.quit()
+
+
+@pytest.fixture(scope='module')
+def downloads(tmp_path_factory):
+    return tmp_path_factory.mktemp('downloads')
+
+
+@pytest.fixture(scope='module')
+def desktop(start_browser, page, downloads):
+    return Viewer(start_browser(downloads, 1280, 900), page, downloads)
+
+
+@pytest.fixture(scope='module')
+def phone(start_browser, page, downloads):
+    return Viewer(start_browser(downloads, 390, 844), page, downloads)
+
+
+@pytest.mark.parametrize('name', SIZES)
+def test_the_slider_shows_the_regions_of_each_detail(desktop, name):
+    hierarchy = make_hierarchy(name)
+    desktop.open(name)
+    assert desktop.regions == 5
+    for detail in (0, 0.1, 0.3, 0.5, 0.8, 1):
+        desktop.set_detail(detail)
+        assert desktop.regions == hierarchy.num_regions(hierarchy.altitude(detail))
+
+
+@pytest.mark.parametrize('name', SIZES)
+def test_what_is_clicked_is_saved_at_the_photographs_own_size(desktop, page, name):
+    hierarchy, shape = make_hierarchy(name), SIZES[name]
+    image = read_image(page.parents[1] / f'{name}.png')
+    desktop.open(name)
+    desktop.set_detail(0.5)
+    regions = hierarchy.cut(hierarchy.altitude(0.5))
+    row, column = shape[0] // 3, shape[1] // 4
+    desktop.click(row, column, shape)
+    expected = regions == regions[row, column]
+    assert desktop.status == f'Selected: {describe_share(expected)} % of the image'
+    desktop.do('mask')
+    assert np.array_equal(desktop.saved_mask(name), expected)
+    desktop.do('cut-out')
+    cut_out = desktop.saved(f'{name}-cut-out.png')
+    assert np.array_equal(cut_out[..., 3], 255 * expected)
+    difference = cut_out[..., :3][expected].astype(int) - image[expected]
+    assert np.abs(difference).mean() < 8  # by JPEG, of squares of a few pixels
+
+
+def describe_share(mask):
+    percent = 100 * mask.mean()
+    return f'{percent:.2g}' if percent < 10 else f'{percent:.0f}'
+
+
+def test_shift_adds_and_a_second_click_takes_away(desktop):
+    regions, shape = make_hierarchy('small').cut_to(5), SIZES['small']
+    places = [divmod(int(np.flatnonzero(regions == region)[-1]), shape[1]) for region in (0, 1)]
+    desktop.open('small')
+    masks = []
+    for number, (row, column) in enumerate((*places, places[0])):
+        desktop.click(row, column, shape, shift=number > 0)
+        desktop.do('mask')
+        masks.append(desktop.saved_mask('small'))
+    assert np.array_equal(masks[0], regions == 0)
+    assert np.array_equal(masks[1], regions < 2)
+    assert np.array_equal(masks[2], regions == 1)
+    row, column = places[1]
+    desktop.click(row, column, shape)
+    assert not desktop.find('[data-do=mask]').is_enabled()
+
+
+def test_a_selection_stays_while_the_detail_changes(desktop):
+    regions, shape = make_hierarchy('small').cut_to(5), SIZES['small']
+    desktop.open('small')
+    desktop.click(2, 2, shape)
+    desktop.set_detail(1)
+    desktop.do('mask')
+    assert np.array_equal(desktop.saved_mask('small'), regions == regions[2, 2])
+
+
+def test_the_keyboard_does_all(desktop):
+    from selenium.webdriver.common.keys import Keys
+
+    regions = make_hierarchy('small').cut_to(5)
+    by_size = np.argsort(-np.bincount(regions.ravel()), kind='stable')
+    desktop.open('small')
+    desktop.press(Keys.ARROW_DOWN)
+    assert desktop.status.startswith('Region 1 of 5, ')
+    desktop.press(Keys.ENTER)
+    assert desktop.status.startswith('Selected: ')
+    desktop.press('m')
+    mask = desktop.saved_mask('small')
+    assert mask.sum() == (regions == by_size[0]).sum()
+    desktop.press(Keys.ARROW_DOWN)
+    desktop.driver.execute_script("document.querySelector('.frame').focus()")
+    desktop.press(Keys.SPACE, shift=True)
+    desktop.press('s')
+    cut_out = desktop.saved('small-cut-out.png')
+    assert (cut_out[..., 3] > 0).sum() == np.sort(np.bincount(regions.ravel()))[-2:].sum()
+    desktop.press(Keys.ARROW_RIGHT * 20)
+    finer = desktop.regions
+    assert finer > 5
+    desktop.press(Keys.ARROW_LEFT * 30)
+    assert desktop.regions < finer
+    desktop.press(Keys.ESCAPE)
+    assert not desktop.find('[data-do=clear]').is_enabled()
+    assert desktop.driver.find_elements('css selector', '#viewer[open]')
+    desktop.press(Keys.ESCAPE)
+    assert not desktop.driver.find_elements('css selector', '#viewer[open]')
+
+
+def test_regions_light_up_under_the_pointer_and_in_colours(desktop):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    desktop.open('small')
+    plain = desktop.screenshot()
+    ActionChains(desktop.driver).move_to_element(desktop.find('.frame')).perform()
+    lit = desktop.screenshot()
+    assert (lit != plain).any(axis=2).mean() > 0.02
+    desktop.do('colours')
+    assert (desktop.screenshot() != plain).any(axis=2).mean() > 0.05
+    assert desktop.find('[data-do=colours]').get_attribute('aria-pressed') == 'true'
+
+
+def test_addresses_lead_to_images_and_back(desktop):
+    desktop.open('large')
+    assert desktop.driver.current_url.endswith('#large')
+    desktop.do('next')
+    desktop.wait(lambda: desktop.find('#viewer h2').text == 'small.png')
+    assert not desktop.find('[data-do=next]').is_enabled()
+    desktop.driver.back()
+    desktop.wait(lambda: not desktop.driver.find_elements('css selector', '#viewer[open]'))
+
+
+def test_a_phone_has_all_in_its_width_and_adds_by_touch(phone):
+    regions, shape = make_hierarchy('small').cut_to(5), SIZES['small']
+    phone.driver.get(phone.page.as_uri())
+    assert phone.driver.execute_script('return document.documentElement.scrollWidth') == 390
+    phone.open('small')
+    for selector in ('#viewer', '#viewer footer', '#viewer .frame'):
+        box = phone.find(selector).rect
+        assert 0 <= box['x'] <= box['x'] + box['width'] <= 390
+    for button in phone.driver.find_elements('css selector', '#viewer button'):
+        assert button.is_displayed()
+        assert min(button.size.values()) >= 36
+    phone.do('adding')
+    for region in (0, 1):
+        row, column = divmod(int(np.flatnonzero(regions == region)[-1]), shape[1])
+        phone.click(row, column, shape)
+    phone.do('mask')
+    assert np.array_equal(phone.saved_mask('small'), regions < 2)
+
+
+def test_a_missing_file_is_named(desktop, page):
+    path = page.parent / 'viewer/small.js'
+    moved = path.rename(path.with_suffix('.away'))
+    try:
+        desktop.driver.get(f'{page.as_uri()}#small')
+        desktop.driver.refresh()
+        desktop.wait(lambda: desktop.status == 'viewer/small.js cannot be loaded')
+    finally:
+        moved.rename(path)
+
+
+def test_all_is_named_for_those_who_cannot_see_it(desktop):
+    desktop.driver.get(desktop.page.as_uri())
+    names = [
+        link.accessible_name for link in desktop.driver.find_elements('css selector', 'a.picture')
+    ]
+    assert names == [f'View the regions of {name}.png' for name in sorted(SIZES)]
+    desktop.open('small')
+    controls = '#viewer button, #viewer input, #viewer .frame'
+    for element in desktop.driver.find_elements('css selector', controls):
+        assert element.accessible_name
+
+
+def test_the_console_is_silent(desktop, phone):
+    for viewer in (desktop, phone):
+        viewer.open('small')
+        entries = [entry['message'] for entry in viewer.driver.get_log('browser')]
+        assert [entry for entry in entries if 'viewer/small.js' not in entry] == []
