@@ -1,57 +1,76 @@
 #!/usr/bin/env python
-"""Make the README's pictures: scikit-learn's two photographs and the regions found in them."""
+"""Make the pictures of the README and of docs/regions.md, of photographs that libraries carry."""
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_sample_images
+from skimage import data
+from sklearn.datasets import load_sample_image
 
-from dynaseg import segment_images
+from dynaseg import segment_image
+from dynaseg.photos.drawing import draw_overlay
 
-WIDTH, GAP = 480, 8
+HEIGHT, GAP = 240, 8
+DETAILS = (0.3, 0.5, 0.8)
+PHOTOGRAPHS = {
+    'photographs': ('china.jpg', 'flower.jpg', 'chelsea', 'coffee'),
+    'failures': ('astronaut', 'gravel', 'retina', 'motorcycle'),
+}
 
 
-def make_figure(out: Path, seed: int) -> None:
-    """Segment the photographs and set each beside its overlay, one below the other.
+def load(name: str) -> np.ndarray:
+    """Load a photograph of scikit-learn or scikit-image; RGB, uint8, (H, W, 3)."""
+    if name.endswith('.jpg'):
+        return load_sample_image(name)
+    if name == 'motorcycle':
+        return data.stereo_motorcycle()[0]
+    image = getattr(data, name)()
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+def make_row(image: np.ndarray, seed: int) -> np.ndarray:
+    """Set a photograph beside its regions, from coarse to fine."""
+    width = round(HEIGHT * image.shape[1] / image.shape[0])
+    hierarchy = segment_image(image, device='cpu', seed=seed).hierarchy
+    pictures = [image] + [draw_overlay(image, hierarchy.regions(detail)) for detail in DETAILS]
+    gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
+    row = []
+    for picture in pictures:
+        small = Image.fromarray(picture).resize((width, HEIGHT), Image.Resampling.LANCZOS)
+        row += [np.asarray(small), gap]
+    return np.hstack(row[:-1])
+
+
+def make_figure(names: tuple[str, ...], out: Path, seed: int) -> None:
+    """Set the rows of some photographs below each other, scaled to one width.
 
     Args:
+        names: of the photographs.
         out: the JPEG to write.
-        seed: seed of the weights.
+        seed: of the networks' weights.
     """
-    photographs = load_sample_images()
-    with tempfile.TemporaryDirectory() as folder:
-        inputs = []
-        for name, image in zip(photographs.filenames, photographs.images, strict=True):
-            path = Path(folder) / Path(name).with_suffix('.png').name
-            Image.fromarray(image).save(path)
-            inputs.append(str(path))
-        segment_images(inputs, out_dir=Path(folder) / 'out', seed=seed)
-        rows = []
-        for path in map(Path, inputs):
-            overlay = Path(folder) / 'out' / 'overlays' / f'{path.stem}.jpg'
-            pair = []
-            for source in (path, overlay):
-                with Image.open(source) as image:
-                    size = (WIDTH, round(WIDTH * image.height / image.width))
-                    pair.append(np.asarray(image.convert('RGB').resize(size, Image.LANCZOS)))
-            gap = np.full((len(pair[0]), GAP, 3), 255, np.uint8)
-            rows += [np.hstack([pair[0], gap, pair[1]])]
-    gap = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
+    rows = [Image.fromarray(make_row(load(name), seed)) for name in names]
+    width = min(row.width for row in rows)
+    gap = np.full((GAP, width, 3), 255, np.uint8)
+    parts = []
+    for row in rows:
+        size = width, round(row.height * width / row.width)
+        parts += [np.asarray(row.resize(size, Image.Resampling.LANCZOS)), gap]
     out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.vstack([rows[0], gap, rows[1]])).save(out, quality=88)
+    Image.fromarray(np.vstack(parts[:-1])).save(out, quality=88)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--out', type=Path, default=Path('assets/photographs.jpg'))
+    parser.add_argument('--out', type=Path, default=Path('assets'))
     parser.add_argument('--seed', type=int, default=0)
     options = parser.parse_args(arguments)
-    make_figure(options.out, options.seed)
+    for figure, names in PHOTOGRAPHS.items():
+        make_figure(names, options.out / f'{figure}.jpg', options.seed)
     return 0
 
 

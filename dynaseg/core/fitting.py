@@ -18,7 +18,7 @@ from dynaseg.core.losses import DynaSegLoss
 from dynaseg.core.networks import Weights, respond_each, use_batch_statistics
 from dynaseg.core.process import reused_memory
 from dynaseg.core.refinement import LabelRefinement
-from dynaseg.core.sizes import enlarge, enlarge_labels, limit_size, resize_maps
+from dynaseg.core.sizes import check_prediction, enlarge, enlarge_labels, limit_size, resize_maps
 
 
 @dataclass
@@ -139,10 +139,7 @@ class Fitter:
             raise ValueError(f'momentum must lie in [0, 1), got {momentum!r}')
         if not (fit_pixels is None or fit_pixels > 0):
             raise ValueError(f'fit_pixels must be positive or None, got {fit_pixels!r}')
-        if not (isinstance(predict_scale, Real) and predict_scale >= 1):
-            raise ValueError(f'predict_scale must be at least 1, got {predict_scale!r}')
-        if not (predict_pixels is None or predict_pixels > 0):
-            raise ValueError(f'predict_pixels must be positive or None, got {predict_pixels!r}')
+        check_prediction(predict_scale, predict_pixels)
         if not (tol is None or 0 <= tol < 1):
             raise ValueError(f'tol must lie in [0, 1) or be None, got {tol!r}')
         if not (isinstance(check_interval, int) and check_interval >= 1):

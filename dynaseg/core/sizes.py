@@ -1,9 +1,18 @@
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def check_prediction(predict_scale: float, predict_pixels: int | None) -> None:
+    """Raise ValueError unless a network can see images so much enlarged, of so many pixels."""
+    if not (isinstance(predict_scale, Real) and predict_scale >= 1):
+        raise ValueError(f'predict_scale must be at least 1, got {predict_scale!r}')
+    if not (predict_pixels is None or predict_pixels > 0):
+        raise ValueError(f'predict_pixels must be positive or None, got {predict_pixels!r}')
 
 
 def limit_size(images: Tensor, pixels: int | None) -> Tensor:

@@ -19,8 +19,8 @@ class BSDS500Dataset(RegionEvaluationMixin, ImageFolderDataset):
         pipeline: the processing of an image, as in MMSegmentation.
         img_dir: the folder of the images.
         ann_dir: the folder of the ground truth.
-        **kwargs: other arguments of :class:`RegionEvaluationMixin` (``components``) and
-            :class:`ImageFolderDataset`, such as ``max_images`` and ``data_root``.
+        **kwargs: other arguments of :class:`ImageFolderDataset`, such as ``max_images`` and
+            ``data_root``.
 
     Raises:
         FileNotFoundError: if there are no images.

@@ -1,6 +1,7 @@
 import os
 from collections.abc import Sequence
 from logging import Logger
+from typing import NamedTuple
 
 import numpy as np
 from mmcv.utils import print_log
@@ -25,6 +26,18 @@ from dynaseg.io.files import name_some
 CUTS = np.arange(1, 81) / 20
 
 
+class LabelMapStatistics(NamedTuple):
+    """Statistics of a label map, by what counts as a segment.
+
+    Attributes:
+        components: a connected component of a label, which is the protocol.
+        labels: a label as such.
+    """
+
+    components: RegionStatistics
+    labels: RegionStatistics
+
+
 class RegionEvaluationMixin:
     """Makes a data set of MMSegmentation evaluate regions against its annotations.
 
@@ -33,17 +46,12 @@ class RegionEvaluationMixin:
     ``info['ann']['seg_map']``; its ``ignore_index`` is the segment whose pixels do not count, or
     None. Images whose file is missing can be segmented but not evaluated.
 
-    Args:
-        components: whether a predicted segment is a connected component of a label, which is the
-            protocol, or the whole label.
-        **kwargs: the data set's own arguments.
     """
 
     METRICS = REGION_METRICS
 
-    def __init__(self, *args, components: bool = True, **kwargs) -> None:
+    def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.components = components
         self._annotations_found = False
         missing = len(self.find_missing_annotations()) if self.test_mode else 0
         if missing:
@@ -75,7 +83,7 @@ class RegionEvaluationMixin:
 
     def pre_eval(
         self, preds: Sequence[np.ndarray] | np.ndarray, indices: Sequence[int] | int
-    ) -> list[RegionStatistics | HierarchyStatistics]:
+    ) -> list[LabelMapStatistics | HierarchyStatistics]:
         """Compare the segmentations of some images with their annotations.
 
         Args:
@@ -112,10 +120,15 @@ class RegionEvaluationMixin:
 
     def _compare(
         self, pred: np.ndarray | RegionHierarchy, annotations: list[np.ndarray]
-    ) -> RegionStatistics | HierarchyStatistics:
+    ) -> LabelMapStatistics | HierarchyStatistics:
         if isinstance(pred, RegionHierarchy):
             return hierarchy_statistics(pred, annotations, pred.middle * CUTS, self.ignore_index)
-        return region_statistics(pred, annotations, self.ignore_index, self.components)
+        return LabelMapStatistics(
+            *(
+                region_statistics(pred, annotations, self.ignore_index, components)
+                for components in (True, False)
+            )
+        )
 
     def evaluate(
         self,
@@ -137,10 +150,12 @@ class RegionEvaluationMixin:
 
         Returns:
             ``mIoU``, ``mIoU_fine``, ``mIoU_coarse``, ``covering`` and ``PRI`` as fractions, ``VoI``
-            in bits and ``components`` an image; see :func:`summarize_regions`. Of hierarchies these
-            are the figures of the cut at detail .5, and ``covering``, ``PRI`` and ``VoI`` at the
-            best single cut (``_ODS``) and the best an image (``_OIS``), and those of the cut with
-            the best ``mIoU`` (``finest_``) stand beside them; see
+            in bits and ``components`` an image; see :func:`summarize_regions`. Of label maps these
+            are the figures of connected components; ``labels_mIoU``, ``labels_mIoU_fine`` and
+            ``labels_mIoU_coarse`` are those of labels as such. Of hierarchies they are the figures
+            of the cut at detail .5; ``covering``, ``PRI`` and ``VoI`` at the best single cut
+            (``_ODS``) and the best an image (``_OIS``) and the figures of the cut with the best
+            ``mIoU`` (``finest_``) stand beside them; see
             :func:`dynaseg.core.metrics.hierarchies.summarize_hierarchies`. The tables show the
             fractions in per cent.
 
@@ -153,12 +168,17 @@ class RegionEvaluationMixin:
             raise ValueError(f'metric must be among {self.METRICS}, got {sorted(unknown)}')
         if not len(results):
             raise ValueError(f'{type(self).__name__} has no results to evaluate')
-        if not isinstance(results[0], RegionStatistics | HierarchyStatistics):
+        if not isinstance(results[0], LabelMapStatistics | HierarchyStatistics):
             results = self.pre_eval(list(results), list(range(len(results))))
-        if isinstance(results[0], RegionStatistics):
-            figures = summarize_regions(results)
+        if isinstance(results[0], LabelMapStatistics):
+            figures = summarize_regions([image.components for image in results])
+            labels = summarize_regions([image.labels for image in results])
+            labels = {
+                f'labels_{name}': labels[name] for name in ('mIoU', 'mIoU_fine', 'mIoU_coarse')
+            }
             _print(f'Regions of {len(results)} images:', figures, logger)
-            return figures
+            _print('Labels as such (another protocol):', labels, logger)
+            return figures | labels
         summary = summarize_hierarchies(results, CUTS, default=1.0)
         groups = {'default': {}, 'finest': {}, 'best': {}}
         for name, value in summary.items():

@@ -28,8 +28,8 @@ class VOCRegionDataset(RegionEvaluationMixin, ImageFolderDataset):
         img_dir: the folder of the images, ``NAME.jpg``.
         ann_dir: the folder of the masks, ``NAME.png``: ``'SegmentationObject'`` or
             ``'SegmentationClass'``.
-        **kwargs: other arguments of :class:`RegionEvaluationMixin` (``components``) and
-            :class:`ImageFolderDataset`, such as ``max_images`` and ``data_root``.
+        **kwargs: other arguments of :class:`ImageFolderDataset`, such as ``max_images`` and
+            ``data_root``.
 
     Raises:
         FileNotFoundError: if the split file or images that it lists are missing; it says how many

@@ -1,6 +1,6 @@
-"""Keys of configs that have changed since 0.1: what to write instead."""
+"""Keys of configs that there are not, or not any more: what to write instead."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 # By the type of what has the key, or where it has none by the key that holds it.
 RENAMED = {
@@ -46,3 +46,11 @@ def refuse_old_keys(config: Mapping, path: str = 'model') -> None:
             raise ValueError(f'{path}.{key} is gone: {REMOVED[name]}')
         if isinstance(value, Mapping):
             refuse_old_keys(value, f'{path}.{key}')
+
+
+def refuse_unknown_keys(name: str, given: Collection[str], known: Collection[str]) -> None:
+    """Raise ValueError where a part of a config has keys that are none of those known."""
+    if unknown := sorted(set(given) - set(known)):
+        raise ValueError(
+            f'{name} has no {", ".join(unknown)}: expected {sorted(known) or "nothing"}'
+        )

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from dynaseg.core import ProbabilityRefinement
 from dynaseg.core.regions import RegionHierarchy
-from dynaseg.core.sizes import enlarge, limit_size, resize_maps
+from dynaseg.core.sizes import check_prediction, enlarge, limit_size, resize_maps
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
-from dynaseg.mmseg.models.old_keys import refuse_old_keys
+from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
 from dynaseg.mmseg.models.predictors import (
     SegmentationSettings,
     TrainedPredictor,
@@ -81,11 +81,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         refuse_old_keys(parts | {'train_cfg': train_cfg, 'test_cfg': test_cfg})
         if test_cfg.mode != 'whole':
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
-        for name, given, known in (('train', train_cfg or {}, ()), ('test', test_cfg, TEST_KEYS)):
-            if unknown := sorted(set(given) - set(known)):
-                raise ValueError(
-                    f'{name}_cfg has no {", ".join(unknown)}: expected {sorted(known) or "nothing"}'
-                )
+        refuse_unknown_keys('train_cfg', train_cfg or {}, ())
+        refuse_unknown_keys('test_cfg', test_cfg, TEST_KEYS)
         super().__init__(
             backbone=backbone,
             decode_head=decode_head,
@@ -98,15 +95,9 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         with named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
         self.predict_scale = test_cfg.get('predict_scale', 1.0)
-        if not self.predict_scale >= 1:
-            raise ValueError(
-                f'test_cfg.predict_scale must be at least 1, got {self.predict_scale!r}'
-            )
         self.predict_pixels = test_cfg.get('predict_pixels')
-        if not (self.predict_pixels is None or self.predict_pixels > 0):
-            raise ValueError(
-                f'test_cfg.predict_pixels must be positive or None, got {self.predict_pixels!r}'
-            )
+        with named('test_cfg'):
+            check_prediction(self.predict_scale, self.predict_pixels)
         self.refinement = None
         if test_cfg.get('refine') is not None:
             with named('test_cfg.refine'):

@@ -54,7 +54,7 @@ def test_objects_and_background_are_segments_and_void_counts_nowhere(root):
     (statistics,) = dataset.pre_eval(labels, 0)
     background = (OBJECTS == 0).sum()
     # Background and the second object lie in one predicted segment.
-    assert statistics.segment_ious[0] == pytest.approx(
+    assert statistics.components.segment_ious[0] == pytest.approx(
         [background / (background + 16), 1, 16 / (background + 16)]
     )
     metrics = dataset.evaluate([statistics, statistics])
@@ -66,9 +66,9 @@ def test_classes_as_segments(root):
     dataset = build(root, ann_dir='SegmentationClass')
     (statistics,) = dataset.pre_eval(OBJECTS.astype(np.int64), 0)
     # Two cars are one segment, of 8 and 16 pixels; the best component is the second.
-    assert statistics.segment_ious[0] == pytest.approx([1, 16 / 24])
-    (statistics,) = build(root, ann_dir='SegmentationClass', components=False).pre_eval(CLASSES, 0)
-    assert statistics.segment_ious[0] == pytest.approx([1, 1])
+    assert statistics.components.segment_ious[0] == pytest.approx([1, 16 / 24])
+    ((_, labels),) = dataset.pre_eval(CLASSES, 0)
+    assert labels.segment_ious[0] == pytest.approx([1, 1])
 
 
 def test_base_config(root, request):
@@ -77,7 +77,7 @@ def test_base_config(root, request):
     dataset = build_dataset({**config.data.test, 'data_root': str(root), 'test_mode': True})
     assert dataset[0]['img'][0].data.shape == (3, 8, 12)
     (statistics,) = dataset.pre_eval(OBJECTS.astype(np.int64), 0)
-    assert statistics.segment_ious[0].tolist() == [1, 1, 1]
+    assert statistics.components.segment_ious[0].tolist() == [1, 1, 1]
     train = {**config.data.train, 'data_root': str(root), 'split': SPLIT}
     assert build_dataset(train)[0]['img'].data.shape == (3, 320, 320)
 
