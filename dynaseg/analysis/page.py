@@ -1,11 +1,11 @@
-import html
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from matplotlib.figure import Figure
 
-PAGE = Template(Path(__file__).with_name('page.html').read_text('utf-8'))
+from dynaseg.io.pages import load_templates
+
+TEMPLATES = load_templates(Path(__file__).parent)
 PROTOCOLS = {
     'hungarian': 'Hungarian matching, once for the set',
     'majority': 'Majority vote (over-clustering)',
@@ -56,48 +56,26 @@ def render_analysis(analysis: dict, colours: list[list[int]], pictures: dict[str
     Returns:
         HTML that needs nothing but the other outputs.
     """
-    facts = [
-        analysis['config'],
-        analysis['checkpoint'] or 'fresh weights',
-        f'{analysis["images"]} images of {analysis["dataset"]}',
-        f'{len(analysis["clusters"])} clusters, {analysis["empty_clusters"]} of them empty',
-    ]
-    return PAGE.substitute(
-        facts=' · '.join(html.escape(fact) for fact in facts),
-        figures=_rows(
-            [PROTOCOLS[name], *(_percent(one[key], 2) for key in ('mIoU', 'aAcc', 'mAcc'))]
-            for name, one in analysis['figures'].items()
-        ),
-        clusters=''.join(
-            _render_cluster(record, analysis['figures']['hungarian']['IoU'], colour)
+    figures = analysis['figures']
+    return TEMPLATES.get_template('page.html').render(
+        facts=[
+            analysis['config'],
+            analysis['checkpoint'] or 'fresh weights',
+            f'{analysis["images"]} images of {analysis["dataset"]}',
+            f'{len(analysis["clusters"])} clusters, {analysis["empty_clusters"]} of them empty',
+        ],
+        figures={
+            PROTOCOLS[name]: [one[key] for key in ('mIoU', 'aAcc', 'mAcc')]
+            for name, one in figures.items()
+        },
+        clusters=[
+            record
+            | {
+                'colour': colour,
+                'iou': figures['hungarian']['IoU'].get(record['matched']),
+                'largest': list(record['classes'].items())[:NUM_LISTED],
+            }
             for record, colour in zip(analysis['clusters'], colours, strict=True)
-        ),
-        pictures=''.join(
-            f'<figure><figcaption>{html.escape(name)}</figcaption><a href="{file}"><img '
-            f'src="{file}" alt="Image, clusters, matched classes, true classes" loading="lazy">'
-            f'</a></figure>'
-            for name, file in pictures.items()
-        ),
+        ],
+        pictures=pictures,
     )
-
-
-def _render_cluster(record: dict, iou: dict[str, float | None], colour: list[int]) -> str:
-    matched = record['matched']
-    classes = list(record['classes'].items())[:NUM_LISTED]
-    cells = [
-        f'<span class="swatch" style="background:rgb{tuple(colour)}"></span>{record["cluster"]}',
-        'unmatched' if matched is None else html.escape(matched),
-        '' if matched is None else _percent(iou[matched]),
-        _percent(record['share']),
-        str(record['images']),
-        html.escape(', '.join(f'{name} {_percent(share)}' for name, share in classes)) or 'empty',
-    ]
-    return _rows([cells])
-
-
-def _rows(rows: object) -> str:
-    return ''.join('<tr>' + ''.join(f'<td>{cell}</td>' for cell in row) + '</tr>\n' for row in rows)
-
-
-def _percent(value: float, digits: int = 1) -> str:
-    return f'{100 * value:.{digits}f}'

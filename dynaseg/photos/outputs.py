@@ -49,7 +49,7 @@ class OutputWriter:
         Args:
             name: of the outputs.
             image: RGB, uint8, (H, W, 3).
-            segmentation: of it.
+            segmentation: of it; its labels are numbered without gaps.
 
         Returns:
             What there is to record of them.
@@ -87,7 +87,7 @@ class OutputWriter:
             'size': list(size),
             'detail': detail,
             'regions': count,
-            'clusters': len(np.unique(segmentation.labels)),
+            'clusters': int(segmentation.labels.max()) + 1,
             **_describe_fit(segmentation.fit),
         }
 
