@@ -88,8 +88,8 @@ def segment_image(
         min_area: share of the image below which a region is none.
 
     Returns:
-        The segmentation, with regions as asked for; other cuts of its hierarchy, if it has one,
-        give others.
+        The segmentation, with regions as asked for; cuts of its hierarchy, which has none that are
+        too small, give others.
 
     Raises:
         ValueError: if the image is no such array, or the choice of regions is unfit; and as

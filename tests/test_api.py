@@ -159,8 +159,8 @@ def test_the_default_config_says_what_the_default_is(photo, seed):
 
 def test_clusters_alone_have_regions_too(photo):
     result = segment_image(photo, 'fsf_plain-cnn_fit-fast_folder.py', device='cpu', min_area=0.0)
-    assert result.hierarchy is None
     assert np.array_equal(result.regions, connected_components(result.labels))
+    assert np.array_equal(result.regions, result.hierarchy.cut(result.hierarchy.altitude(0)))
 
 
 def test_the_package_offers_its_functions():
