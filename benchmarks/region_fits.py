@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 
@@ -10,8 +11,8 @@ def fit_soft_maps(
     seeds: int = 4,
     first_seed: int = 0,
     width: int = 32,
-    pixels: int = 2500,
-    steps: int = 30,
+    pixels: int = 1600,
+    steps: int = 20,
     mu: float = 15.0,
 ) -> list[Tensor]:
     """Fit networks to channels, (C, h, w), and predict their soft labels, (K_i, h, w)."""
@@ -67,3 +68,17 @@ def present_labels(response: Tensor) -> Tensor:
     """Softmax over the channels that are the highest somewhere, (q, h, w) to (K, h, w)."""
     present = response.argmax(0).unique()
     return response[present].softmax(0).contiguous()
+
+
+def kmeans_soft_maps(
+    channels: Tensor, seeds: int = 4, first_seed: int = 0, clusters: int = 12, pixels: int = 2500
+) -> list[Tensor]:
+    """Cluster the same channels with K-means in place of fits, (K, h, w) of zeros and ones."""
+    small = shrink(channels[None], pixels)[0].flatten(1).T.numpy()
+    maps = []
+    for seed in range(first_seed, first_seed + seeds):
+        means = KMeans(min(clusters, len(small)), n_init=1, random_state=seed).fit(small)
+        labels = torch.from_numpy(means.predict(channels.flatten(1).T.numpy())).long()
+        one_hot = F.one_hot(labels).T.reshape(-1, *channels.shape[1:])
+        maps.append(one_hot[one_hot.any(dim=2).any(dim=1)].float())
+    return maps

@@ -226,7 +226,7 @@ def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> 
             torch.manual_seed(start)
             networks.append(ResponseNetwork(in_channels=9, channels=32).to(device))
     loss = DynaSegLoss('fsf', reduction='none')
-    return RegionPredictor(networks, Fitter(loss, iterations=30, lr=0.2, fit_pixels=2500))
+    return RegionPredictor(networks, Fitter(loss, iterations=20, lr=0.2, fit_pixels=1600))
 
 
 def start_seeds(seed: int, number: int) -> list[int]:

@@ -44,7 +44,7 @@ class RegionHierarchy:
     leaves: np.ndarray
     parents: np.ndarray
     altitudes: np.ndarray
-    middle: float = 1.2
+    middle: float = 1.05
 
     def __post_init__(self) -> None:
         leaves, parents, altitudes = self.leaves, self.parents, self.altitudes
