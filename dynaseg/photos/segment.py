@@ -94,10 +94,13 @@ class Job:
         for file, name in batch:
             record = {'file': str(file), 'name': name}
             try:
-                images.append(read_image(file))
+                image = read_image(file)
                 records.append(record | describe_file(file))
+                images.append(image)
             except ImageReadError as error:
                 records.append(record | {'error': error.reason})
+            except OSError as error:  # it went while it was read
+                records.append(record | {'error': error.strerror})
         readable = [place for place, record in enumerate(records) if 'error' not in record]
         for place, image, done in zip(readable, images, self._segment(images), strict=True):
             records[place] = self._finish(records[place], image, *done)

@@ -6,26 +6,26 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import torch
 
 
 def main() -> None:
-    """Read a job and then tasks from standard input, and write a result or error for each."""
+    """Read tasks from standard input, and write a result or error of the job for each."""
     tasks = sys.stdin.buffer
     results = os.fdopen(os.dup(sys.stdout.fileno()), 'wb')
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no result
     torch.set_num_threads(1)
     try:
-        job = pickle.load(tasks)
         while True:
-            pickle.dump(_do(job, pickle.load(tasks)), results)
+            pickle.dump(_do(sys.argv[1], pickle.load(tasks)), results)
             results.flush()
     except (EOFError, BrokenPipeError):
         os._exit(0)  # who wanted results has closed, or is gone
 
 
-def _do(job: bytes, task: object) -> tuple[object, Exception | None]:
+def _do(job: str, task: object) -> tuple[object, Exception | None]:
     try:
         return _load(job)(task), None
     except OSError as error:
@@ -35,8 +35,8 @@ def _do(job: bytes, task: object) -> tuple[object, Exception | None]:
 
 
 @cache
-def _load(job: bytes) -> Callable:
-    return pickle.loads(job)
+def _load(job: str) -> Callable:
+    return pickle.loads(Path(job).read_bytes())
 
 
 if __name__ == '__main__':

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from multiprocessing.connection import wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 Task = TypeVar('Task')
@@ -28,19 +30,18 @@ class Worker:
     this process receives the signals of a terminal.
 
     Args:
-        job: a function of one task, pickled.
+        job: file of a pickled function of one task.
     """
 
-    def __init__(self, job: bytes) -> None:
+    def __init__(self, job: Path) -> None:
         paths = [path or os.getcwd() for path in sys.path]
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'dynaseg.photos.worker'],
+            [sys.executable, '-m', 'dynaseg.photos.worker', str(job)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | ONE_THREAD | {'PYTHONPATH': os.pathsep.join(paths)},
             start_new_session=True,
         )
-        self.start(job)
 
     def fileno(self) -> int:
         """Get what is readable when a task is done or the process has ended."""
@@ -96,18 +97,21 @@ def run_in_processes(
     Yields:
         Results as they come.
     """
-    job = pickle.dumps(job)
-    dead = []
-    for task, result in _run(job, tasks, workers):
-        if result is None:
-            dead.append(task)
-        else:
-            yield result
-    for task, result in _run(job, dead, 1):
-        yield abandon(task) if result is None else result
+    with TemporaryDirectory() as folder:
+        # By a file: a pipe would fill, and wait for each process to be up.
+        path = Path(folder, 'job')
+        path.write_bytes(pickle.dumps(job))
+        dead = []
+        for task, result in _run(path, tasks, workers):
+            if result is None:
+                dead.append(task)
+            else:
+                yield result
+        for task, result in _run(path, dead, 1):
+            yield abandon(task) if result is None else result
 
 
-def _run(job: bytes, tasks: Iterable[Task], workers: int) -> Iterator[tuple[Task, Result | None]]:
+def _run(job: Path, tasks: Iterable[Task], workers: int) -> Iterator[tuple[Task, Result | None]]:
     """Run a job on tasks; yields each with its result, None if its process died."""
     waiting = iter(tasks)
     idle: list[Worker] = []

@@ -10,6 +10,7 @@ from running import CHOICE, SETTINGS, check_outputs, list_outputs, load, read_ma
 from scipy import ndimage
 from stand_ins import Counting, Failing, Raising, segment_one
 
+from dynaseg.io.reading import read_image
 from dynaseg.photos.finding import find_images
 from dynaseg.photos.outputs import OUTPUTS
 from dynaseg.predictor import Segmentation
@@ -88,6 +89,19 @@ def test_unreadable_files_are_reported_and_the_rest_is_done(tmp_path, photos, ca
     progress = capsys.readouterr().err
     assert '6/6' in progress
     assert 'skipped ' in progress
+
+
+def test_a_file_that_goes_while_it_is_read_is_skipped(tmp_path, photos, monkeypatch):
+    def read_and_remove(path):
+        image = read_image(path)
+        if path.name == 'b.png':
+            path.unlink()
+        return image
+
+    monkeypatch.setattr('dynaseg.photos.segment.read_image', read_and_remove)
+    records = run(photos, tmp_path / 'out', batch_size=5)
+    assert records[1]['error'] == 'No such file or directory'
+    assert [record['name'] for record in check_outputs(tmp_path / 'out')] == list('acde')
 
 
 @pytest.mark.parametrize('exception', [RuntimeError('no memory'), ValueError('x'), MemoryError()])
