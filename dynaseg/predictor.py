@@ -15,6 +15,7 @@ from dynaseg.core.networks import ResponseNetwork
 from dynaseg.core.normalization import Normalization
 from dynaseg.core.process import one_thread, reused_memory
 from dynaseg.core.regions import PLAIN, RegionHierarchy, RegionSettings, build_hierarchy
+from dynaseg.core.regions.build import working_image
 from dynaseg.core.regions.cues import soft_labels
 from dynaseg.core.regions.labels import label_regions
 from dynaseg.core.silhouette import estimate_num_clusters
@@ -184,6 +185,7 @@ class RegionPredictor:
             ]
 
     def _channels(self, image: np.ndarray, features: list[np.ndarray]) -> Tensor:
+        image = working_image(image, self.settings.max_pixels)
         channels = image_channels(image, self.channels)
         principal = [
             torch.from_numpy(principal_channels(level, count, channels.shape[1:]))

@@ -8,6 +8,7 @@ from mmseg.models import build_segmentor
 import dynaseg.mmseg  # noqa: F401  (registers the models)
 from dynaseg.core.channels import image_channels
 from dynaseg.core.regions import PLAIN, RegionHierarchy, build_hierarchy
+from dynaseg.core.regions.build import working_image
 from dynaseg.core.regions.cues import soft_labels
 from dynaseg.mmseg.models.predictors import TrainedPredictor
 from dynaseg.mmseg.scratch import initialise
@@ -72,7 +73,7 @@ def test_hierarchy_is_of_fits_from_several_seeds():
             if start is not model:
                 assert torch.equal(value, start.state_dict()[name])
     initialise(model, 3)
-    channels = image_channels(photo, 'texture')[None]
+    channels = image_channels(working_image(photo, 500), 'texture')[None]
     fits = [model.segmentation.fitter.fit(one, channels)[0] for one in predictor.networks]
     soft = [soft_labels(fit.respond(channels)) for fit in fits]
     settings = model.segmentation.region_settings
