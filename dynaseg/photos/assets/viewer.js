@@ -24,6 +24,11 @@ async function loadData(address) {
   return dynaseg.received;
 }
 
+/* Get the address within the page at which an image is open. */
+function addressOf(link) {
+  return `#${encodeURIComponent(link.dataset.name)}`;
+}
+
 class Viewer {
   constructor(dialog, links) {
     this.dialog = dialog;
@@ -51,7 +56,7 @@ class Viewer {
       link.addEventListener('click', (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();
-        location.hash = encodeURIComponent(link.dataset.name);
+        location.hash = addressOf(link);
       });
     }
     window.addEventListener('hashchange', () => this.follow());
@@ -96,8 +101,7 @@ class Viewer {
 
   /* Show the image that the address names, or none. */
   follow() {
-    const name = decodeURIComponent(location.hash.slice(1));
-    const link = this.links.find((one) => one.dataset.name === name);
+    const link = this.links.find((one) => addressOf(one) === location.hash);
     if (link) this.open(link);
     else this.dialog.close();
   }
@@ -145,7 +149,7 @@ class Viewer {
   /* Go to another image of the page. */
   move(by) {
     const link = this.links[this.links.indexOf(this.link) + by];
-    if (link) location.replace(`#${encodeURIComponent(link.dataset.name)}`);
+    if (link) location.replace(addressOf(link));
   }
 
   setDetail(detail) {
@@ -242,10 +246,11 @@ class Viewer {
   async save(draw, kind) {
     if (!this.hasSelection()) return;
     this.say('Saving');
+    const { data, selected } = this; // the user may go on to another image
+    const { name } = data;
     try {
-      const { name } = this.data;
       const full = await loadData(`viewer_full/${this.link.dataset.file}.js`);
-      const canvas = (await draw(full, this.selected)) ?? (await draw(this.data, this.selected));
+      const canvas = (await draw(full, selected)) ?? (await draw(data, selected));
       await saveCanvas(canvas, `${name}-${kind}.png`);
       this.say(`Saved ${name}-${kind}.png, ${canvas.width} × ${canvas.height}`);
     } catch (error) {
