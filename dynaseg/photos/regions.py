@@ -1,6 +1,7 @@
 """Which regions of an image are shown: at a detail, of a number, of a least area."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -80,8 +81,9 @@ def measure_steps(hierarchy: RegionHierarchy) -> np.ndarray:
         For each node that joins two, a number of steps, 0 to 10,001: they are apart at detail d
         where it is over 10,000 (1 - d); int64, (L - 1,).
     """
-    thresholds = [hierarchy.altitude(step / STEPS) for step in range(STEPS, -1, -1)]
-    return np.searchsorted(thresholds, hierarchy.altitudes[hierarchy.num_leaves :])
+    return np.searchsorted(
+        _thresholds(hierarchy.middle), hierarchy.altitudes[hierarchy.num_leaves :]
+    )
 
 
 def find_detail(steps: np.ndarray, regions: int) -> float:
@@ -92,6 +94,13 @@ def find_detail(steps: np.ndarray, regions: int) -> float:
         regions: 1 to L.
     """
     return 0.0 if regions == 1 else min(1.0, round(1 - (int(steps[1 - regions]) - 1) / STEPS, 4))
+
+
+@cache
+def _thresholds(middle: float) -> np.ndarray:
+    """Compute the altitudes of all details, from fine to coarse, of hierarchies with a middle."""
+    scale = RegionHierarchy(np.zeros((1, 1), np.int32), np.zeros(1, int), np.zeros(1), middle)
+    return np.array([scale.altitude(step / STEPS) for step in range(STEPS, -1, -1)])
 
 
 def _join_components(labels: np.ndarray) -> RegionHierarchy:

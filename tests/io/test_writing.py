@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynaseg.io.writing import encode_jpeg, encode_png, read_label_map, write_label_map
+from dynaseg.io.writing import encode_jpeg, encode_photo, encode_png, read_label_map, write_label_map
 
 
 @pytest.mark.parametrize('given', [np.int64, np.int32, np.uint32])
@@ -69,9 +69,12 @@ def test_pictures_are_encoded_in_memory():
     with Image.open(io.BytesIO(encode_png(image))) as read:
         assert read.format == 'PNG'
         assert np.array_equal(read, picture)
-    small, large = (encode_jpeg(image, quality) for quality in (30, 90))
-    assert len(small) < len(large)
-    assert encode_jpeg(image) == large
-    with Image.open(io.BytesIO(large)) as read:
-        assert read.format == 'JPEG'
-        assert np.abs(np.array(read).astype(int) - picture).max() < 16
+    for content, error in [(encode_jpeg(image), 16), (encode_photo(image), 6)]:
+        with Image.open(io.BytesIO(content)) as read:
+            assert read.format == 'JPEG'
+            assert np.abs(np.array(read).astype(int) - picture).max() < error
+
+
+def test_pictures_too_large_for_jpeg_are_png():
+    with Image.open(io.BytesIO(encode_photo(Image.new('RGB', (65501, 1))))) as read:
+        assert read.format == 'PNG'
