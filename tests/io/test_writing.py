@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynaseg.io.writing import encode_jpeg, encode_photo, encode_png, read_label_map, write_label_map
+from dynaseg.io.writing import (
+    encode_jpeg,
+    encode_photo,
+    encode_png,
+    read_label_map,
+    write_label_map,
+)
 
 
 @pytest.mark.parametrize('given', [np.int64, np.int32, np.uint32])
