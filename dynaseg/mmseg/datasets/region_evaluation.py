@@ -23,7 +23,7 @@ from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import name_some
 
 # Altitudes at which hierarchies are cut, in units of that at detail .5, which is among them.
-CUTS = np.arange(1, 81) / 20
+CUTS = np.arange(15, 151) / 50
 
 
 class LabelMapStatistics(NamedTuple):
