@@ -94,12 +94,12 @@ class Job:
         for file, name in batch:
             record = {'file': str(file), 'name': name}
             try:
-                image = read_image(file)
-                records.append(record | describe_file(file))
-                images.append(image)
+                description = describe_file(file)  # before: that it changes later shows
+                images.append(read_image(file))
+                records.append(record | description)
             except ImageReadError as error:
                 records.append(record | {'error': error.reason})
-            except OSError as error:  # it went while it was read
+            except OSError as error:
                 records.append(record | {'error': error.strerror})
         readable = [place for place, record in enumerate(records) if 'error' not in record]
         for place, image, done in zip(readable, images, self._segment(images), strict=True):
