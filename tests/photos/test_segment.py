@@ -91,17 +91,31 @@ def test_unreadable_files_are_reported_and_the_rest_is_done(tmp_path, photos, ca
     assert 'skipped ' in progress
 
 
-def test_a_file_that_goes_while_it_is_read_is_skipped(tmp_path, photos, monkeypatch):
-    def read_and_remove(path):
-        image = read_image(path)
+def test_a_file_that_goes_before_it_is_read_is_skipped(tmp_path, photos, monkeypatch):
+    def remove_and_read(path):
         if path.name == 'b.png':
             path.unlink()
-        return image
+        return read_image(path)
 
-    monkeypatch.setattr('dynaseg.photos.segment.read_image', read_and_remove)
+    monkeypatch.setattr('dynaseg.photos.segment.read_image', remove_and_read)
     records = run(photos, tmp_path / 'out', batch_size=5)
     assert records[1]['error'] == 'No such file or directory'
     assert [record['name'] for record in check_outputs(tmp_path / 'out')] == list('acde')
+
+
+def test_a_file_that_changes_after_it_was_read_is_done_again(tmp_path, photos, monkeypatch):
+    def read_and_change(path):
+        image = read_image(path)
+        if path.name == 'b.png':
+            Image.fromarray(image[:6]).save(path)
+        return image
+
+    with monkeypatch.context() as patch:
+        patch.setattr('dynaseg.photos.segment.read_image', read_and_change)
+        assert run(photos, tmp_path / 'out')[1]['size'] == [16, 12]
+    counting = Counting()
+    assert run(photos, tmp_path / 'out', counting)[1]['size'] == [16, 6]
+    assert counting.calls == 1
 
 
 @pytest.mark.parametrize('exception', [RuntimeError('no memory'), ValueError('x'), MemoryError()])
