@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
+from dynaseg.core.regions.cues import soft_labels
+
 
 def fit_soft_maps(
     channels: Tensor,
@@ -28,7 +30,7 @@ def fit_soft_maps(
             loss(network(small), mu).backward()
             optimizer.step()
         with torch.no_grad():
-            maps.append(present_labels(network(image)[0]))
+            maps.append(soft_labels(network(image)[0]))
     return maps
 
 
@@ -62,12 +64,6 @@ def loss(response: Tensor, mu: float) -> Tensor:
     continuity = (response[1:] - response[:-1]).abs().mean()
     continuity = continuity + (response[:, 1:] - response[:, :-1]).abs().mean()
     return similarity + len(labels.unique()) / mu * continuity
-
-
-def present_labels(response: Tensor) -> Tensor:
-    """Softmax over the channels that are the highest somewhere, (q, h, w) to (K, h, w)."""
-    present = response.argmax(0).unique()
-    return response[present].softmax(0).contiguous()
 
 
 def kmeans_soft_maps(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from dynaseg.core.regions.filters import enlarge, gradient_magnitude
 from dynaseg.core.regions.graph import RegionGraph, pooling_matrix
@@ -26,6 +27,25 @@ class SoftCues:
     contrast: np.ndarray
     fine: np.ndarray
     coarse: np.ndarray
+
+
+def soft_labels(response: Tensor) -> Tensor:
+    """Turn a response map into a soft segmentation.
+
+    Args:
+        response: of a network to an image, (q, h, w).
+
+    Returns:
+        Softmax over the channels that are the highest at some pixel, (K, h, w).
+
+    Example:
+        >>> import torch
+        >>> soft_labels(torch.tensor([[[0.0, 2.0]], [[1.0, 1.0]], [[0.5, 0.5]]])).round(decimals=2)
+        tensor([[[0.2700, 0.7300]],
+        <BLANKLINE>
+                [[0.7300, 0.2700]]])
+    """
+    return response[response.argmax(dim=0).unique()].softmax(dim=0)
 
 
 def read_soft_maps(soft_maps: Sequence[np.ndarray], graph: RegionGraph) -> SoftCues:
