@@ -33,7 +33,9 @@ def slic_merged(image: np.ndarray) -> list[np.ndarray]:
     """Merge SLIC superpixels whose mean colours differ by less than a threshold."""
     superpixels = slic(image, SUPERPIXELS, start_label=0)
     graph = rag_mean_color(image, superpixels)
-    return [cut_threshold(superpixels, graph, distance) for distance in COLOUR_DISTANCES]
+    return [
+        cut_threshold(superpixels, graph, distance, in_place=False) for distance in COLOUR_DISTANCES
+    ]
 
 
 def normalized_cuts(image: np.ndarray) -> list[np.ndarray]:

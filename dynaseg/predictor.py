@@ -222,13 +222,19 @@ def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> 
     """
     if seed < 0:
         raise ValueError(f'seed must be at least 0, got {seed}')
+    networks = [network.to(device) for network in make_region_networks(seed)]
+    loss = DynaSegLoss('fsf', reduction='none')
+    return RegionPredictor(networks, Fitter(loss, iterations=20, lr=0.2, fit_pixels=1600))
+
+
+def make_region_networks(seed: int = 0, in_channels: int = 9) -> list[ResponseNetwork]:
+    """Make the four small networks of :func:`make_region_predictor`, for so many channels."""
     networks = []
     with torch.random.fork_rng(devices=()):
         for start in start_seeds(seed, 4):
             torch.manual_seed(start)
-            networks.append(ResponseNetwork(in_channels=9, channels=32).to(device))
-    loss = DynaSegLoss('fsf', reduction='none')
-    return RegionPredictor(networks, Fitter(loss, iterations=20, lr=0.2, fit_pixels=1600))
+            networks.append(ResponseNetwork(in_channels, channels=32))
+    return networks
 
 
 def start_seeds(seed: int, number: int) -> list[int]:

@@ -33,12 +33,14 @@ class Descriptors:
         sums: over the pixels of each region, (L, D).
         sizes: columns that belong to each descriptor, (M,).
         weights: of each descriptor's distance, (M,).
-        centres: the image's mean of the columns of features, which are the last, (F,).
+        num_histograms: of the M descriptors.
+        centres: the image's mean of the columns of features, (F,).
     """
 
     sums: np.ndarray
     sizes: tuple[int, ...]
     weights: tuple[float, ...]
+    num_histograms: int
     centres: np.ndarray
 
     @classmethod
@@ -67,25 +69,23 @@ class Descriptors:
             np.concatenate(sums, axis=1),
             tuple(part.shape[1] for part in sums),
             weights,
+            len(histograms),
             np.concatenate([np.zeros(0), *centres]),
         )
 
     def units(self, sums: np.ndarray, areas: np.ndarray) -> np.ndarray:
         """Compute the unit vectors, (R, D), of regions of some sums, (R, D), and areas, (R, 1)."""
         units = sums / areas
-        columns = units.shape[1] - len(self.centres)
+        columns = sum(self.sizes[: self.num_histograms])
         np.sqrt(units[:, :columns], out=units[:, :columns])
         if len(self.centres):
             features = units[:, columns:]
             features -= self.centres
-            sizes = self.sizes[-self._num_features(columns) :]
+            sizes = self.sizes[self.num_histograms :]
             starts = np.cumsum((0, *sizes[:-1]))
             norms = np.sqrt(np.add.reduceat(features * features, starts, axis=1))
             features /= np.repeat(np.maximum(norms, SMALLEST_NORM), sizes, axis=1)
         return units
-
-    def _num_features(self, histogram_columns: int) -> int:
-        return int((np.cumsum(self.sizes) > histogram_columns).sum())
 
     def summing_matrix(self) -> np.ndarray:
         """Make the matrix that adds up the columns of each descriptor, (D, M)."""

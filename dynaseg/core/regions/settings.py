@@ -48,6 +48,12 @@ class RegionSettings:
         for name in ('max_pixels', 'min_depth', 'middle'):
             if not getattr(self, name) > 0:
                 raise ValueError(f'{name} must be positive, got {getattr(self, name)!r}')
+        weights = (self.colour, self.gradient, self.bands, self.orientation, *self.features)
+        if not (min(weights) >= 0 and max(weights) > 0):
+            raise ValueError(
+                f'colour, gradient, bands, orientation and features must be at least 0, '
+                f'and one of them positive, got {weights}'
+            )
 
 
 PLAIN = RegionSettings()

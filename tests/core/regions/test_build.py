@@ -130,3 +130,5 @@ def test_arguments_are_checked(arguments, message):
 def segmentation_are_checked():
     with pytest.raises(ValueError, match='min_depth must be positive, got 0'):
         RegionSettings(min_depth=0)
+    with pytest.raises(ValueError, match='one of them positive'):
+        RegionSettings(colour=0, gradient=0, bands=0, orientation=0)
