@@ -103,7 +103,7 @@ def test_the_detail_of_a_number_of_regions_shows_so_many():
 
 
 def test_choices_of_regions():
-    hierarchy = make_chain([1] * 5, [0.2, 0.9, 1.1, 1.2])
+    hierarchy = make_chain([1] * 5, [0.2, 0.9, 1.05, 1.2])
     counts = {detail: RegionChoice(detail).count(hierarchy) for detail in (0, 0.4, 0.5, 1)}
     assert counts == {0: 1, 0.4: 2, 0.5: 3, 1: 5}
     assert [RegionChoice(regions=number).count(hierarchy) for number in (1, 4, 5, 99)] == [
