@@ -45,7 +45,7 @@ class RegionHierarchy:
     leaves: np.ndarray
     parents: np.ndarray
     altitudes: np.ndarray
-    middle: float = 1.05
+    middle: float = 1.1
 
     def __post_init__(self) -> None:
         leaves, parents, altitudes = self.leaves, self.parents, self.altitudes
