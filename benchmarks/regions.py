@@ -130,7 +130,7 @@ GROUPS: dict[str, dict[str, Row]] = {
         'no texture suppression': cost_without(texture=0.0),
         'area power 0': cost_without(area_power=0.0),
         'shape power 0': cost_without(shape_power=0.0),
-        'texture suppression 1': cost_without(texture=1.0),
+        'texture suppression 1.5': cost_without(texture=1.5),
         'least area 100 pixels': partial(recipe, min_area=100),
     },
     'baselines': {

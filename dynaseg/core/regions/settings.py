@@ -42,7 +42,7 @@ class RegionSettings:
     orientation: float = 0.3
     features: tuple[float, ...] = ()
     cost: MergingCost = field(default_factory=MergingCost)
-    middle: float = 1.05
+    middle: float = 1.1
 
     def __post_init__(self) -> None:
         for name in ('max_pixels', 'min_depth', 'middle'):
@@ -64,6 +64,6 @@ DEEP = replace(
     colour=0.8,
     gradient=0.8,
     features=(0.15, 0.45, 0.2, 0.5),
-    cost=MergingCost(area_power=0.03, shape_power=0.05, texture=1.25),
+    cost=MergingCost(area_power=0.03, shape_power=0.05),
     middle=2.5,
 )
