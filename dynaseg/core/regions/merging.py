@@ -46,7 +46,7 @@ class MergingCost:
 
     area_power: float = 0.05
     shape_power: float = 0.1
-    texture: float = 1.25
+    texture: float = 1.5
 
 
 def merge_regions(regions: Regions, cost: MergingCost) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,7 @@ class RegionSettings:
     orientation: float = 0.3
     features: tuple[float, ...] = ()
     cost: MergingCost = field(default_factory=MergingCost)
-    middle: float = 1.1
+    middle: float = 1.05
 
     def __post_init__(self) -> None:
         for name in ('max_pixels', 'min_depth', 'middle'):
