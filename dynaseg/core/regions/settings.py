@@ -64,6 +64,6 @@ DEEP = replace(
     colour=0.8,
     gradient=0.8,
     features=(0.15, 0.45, 0.2, 0.5),
-    cost=MergingCost(area_power=0.03, shape_power=0.05),
+    cost=MergingCost(area_power=0.03, shape_power=0.05, texture=1.25),
     middle=2.5,
 )
