@@ -7,8 +7,8 @@ import numpy as np
 from dynaseg.core.regions.graph import build_graph
 from dynaseg.core.regions.superpixels import renumber
 
-# Detail, and the altitude in units of that at detail .5; linear in between. On train images covering
-# is best at detail .3, the overlap with single segments at .75.
+# Detail, and the altitude in units of that at detail .5; linear in between. On train images
+# covering is best at detail .3, the overlap with single segments at .75.
 DETAILS = (0.0, 0.3, 0.5, 0.75, 1.0)
 RELATIVE_ALTITUDES = (2.5, 1.2, 1.0, 0.8, 0.0)
 
