@@ -3,7 +3,7 @@ from pathlib import Path
 
 from mmcv import Config, DictAction
 
-import dynaseg
+PACKAGE = Path(__file__).resolve().parents[1]
 
 __all__ = ['Config', 'DictAction', 'find_config', 'load_config', 'name_config']
 
@@ -26,8 +26,7 @@ def find_config(name: str | PathLike) -> Path:
         >>> find_config('segment.py').parts[-3:]
         ('configs', 'dynaseg', 'segment.py')
     """
-    package = Path(dynaseg.__file__).resolve().parent
-    folders = (package / '.mim' / 'configs', package.parent / 'configs')
+    folders = (PACKAGE / '.mim' / 'configs', PACKAGE.parent / 'configs')
     candidates = [folder / below / name for folder in folders for below in ('', 'dynaseg')]
     for candidate in (Path(name), *candidates):
         if candidate.is_file():

@@ -1,13 +1,12 @@
 import pytest
 
-import dynaseg
 from dynaseg.mmseg.configs import find_config
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     (tmp_path / 'site/dynaseg').mkdir(parents=True)
-    monkeypatch.setattr(dynaseg, '__file__', str(tmp_path / 'site/dynaseg/__init__.py'))
+    monkeypatch.setattr('dynaseg.mmseg.configs.PACKAGE', tmp_path / 'site/dynaseg')
     return tmp_path / 'site/dynaseg'
 
 

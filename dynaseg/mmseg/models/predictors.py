@@ -4,7 +4,6 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,9 +25,6 @@ from dynaseg.predictor import (
     check_min_clusters,
     start_seeds,
 )
-
-if TYPE_CHECKING:
-    from dynaseg.mmseg.models.segmentor import DynaSeg
 
 # What fits for regions do not use: they give soft labels alone.
 LABEL_KEYS = ('min_clusters', 'refine', 'min_region', 'predict_scale', 'predict_pixels')
@@ -110,7 +106,7 @@ class SegmentationSettings:
 
 
 def make_predictor(
-    segmentor: 'DynaSeg', settings: SegmentationSettings
+    segmentor: nn.Module, settings: SegmentationSettings
 ) -> 'FittedPredictor | RegionPredictor | TrainedPredictor':
     """Make what segments images, RGB, uint8, (H, W, 3), with the segmentor's present weights."""
     if settings.fitter is None:
@@ -167,7 +163,7 @@ class TrainedPredictor:
         settings: with ``regions``, a hierarchy is made of the segmentor's probabilities.
     """
 
-    def __init__(self, segmentor: 'DynaSeg', settings: SegmentationSettings) -> None:
+    def __init__(self, segmentor: nn.Module, settings: SegmentationSettings) -> None:
         self.segmentor = segmentor
         self.settings = settings
 
@@ -195,7 +191,7 @@ class TrainedPredictor:
 class _Responses(nn.Module):
     """A segmentor as a plain network from normalised images to response maps."""
 
-    def __init__(self, segmentor: 'DynaSeg') -> None:
+    def __init__(self, segmentor: nn.Module) -> None:
         super().__init__()
         self.segmentor = segmentor
 
