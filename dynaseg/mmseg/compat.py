@@ -18,7 +18,8 @@ import mmseg.utils
 import numpy as np
 import torch
 import torch.distributed as dist
-from mmcv.parallel import MMDistributedDataParallel
+from mmcv.image import tensor2imgs
+from mmcv.parallel import DataContainer, MMDistributedDataParallel
 from mmcv.parallel.scatter_gather import scatter_kwargs
 from mmcv.utils import print_log
 from mmseg.utils.util_distribution import build_ddp
@@ -40,6 +41,7 @@ def apply() -> None:
         module.build_ddp = build_distributed
     for module in (mmcv.engine, mmseg.apis.test):
         module.collect_results_cpu = collect_results
+    mmseg.apis.test.tensor2imgs = get_images
 
 
 def allow_numpy_scalars() -> None:
@@ -108,6 +110,15 @@ def collect_results(result_part: list, size: int, tmpdir: str | None = None) -> 
         return None
     # The sampler deals the images out in turn and pads the last round.
     return list(chain.from_iterable(zip_longest(*parts)))[:size]
+
+
+def get_images(img: DataContainer | torch.Tensor, **img_norm_cfg) -> list[np.ndarray]:
+    """Get the images of a batch for ``--show-dir``, which expects a tensor of floating point.
+
+    Pipelines that end in ``DefaultFormatBundle`` give a container, and of pixels.
+    """
+    tensor = img.data[0] if isinstance(img, DataContainer) else img
+    return tensor2imgs(tensor.float(), **img_norm_cfg)
 
 
 def translate_arguments(arguments: list[str]) -> list[str]:

@@ -3,6 +3,7 @@ import pickle
 import subprocess
 import sys
 
+import mmcv
 import mmcv.engine
 import mmseg.apis.test
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 import torch
 import torch.distributed as dist
 from mmcv.parallel import MMDataParallel
+from mmseg.datasets import build_dataloader, build_dataset
 
 from dynaseg.mmseg import compat
+from dynaseg.mmseg.build import build_segmentor_from
+from dynaseg.mmseg.configs import load_config
 
 
 @pytest.mark.parametrize(
@@ -102,3 +106,20 @@ def test_libraries_are_quiet_and_real_warnings_are_kept():
     assert [line for line in lines if 'Warning' in line] == [
         '<string>:6: UserWarning: this is the business of the user'
     ]
+
+
+@pytest.mark.parametrize('name', ['fsf_plain-cnn_fit-fast_folder.py', 'segment.py'])
+def test_what_a_test_finds_is_drawn(tmp_path, name):
+    photo = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+    (tmp_path / 'photos').mkdir()
+    mmcv.imwrite(photo, str(tmp_path / 'photos' / 'a.png'))
+    config = load_config(name)
+    dataset = build_dataset({**config.data.test, 'img_dir': str(tmp_path / 'photos')})
+    loader = build_dataloader(dataset, 1, 1, dist=False, shuffle=False)
+    model = build_segmentor_from(config, device='cpu')
+    mmseg.apis.test.single_gpu_test(
+        MMDataParallel(model, device_ids=[-1]), loader, out_dir=str(tmp_path / 'drawn'), opacity=0.5
+    )
+    drawn = mmcv.imread(str(tmp_path / 'drawn' / 'a.png'))
+    assert drawn.shape == photo.shape
+    assert not np.array_equal(drawn, photo)

@@ -127,7 +127,7 @@ def test_arguments_are_checked(arguments, message):
         build_hierarchy(**arguments)
 
 
-def segmentation_are_checked():
+def test_settings_are_checked():
     with pytest.raises(ValueError, match='min_depth must be positive, got 0'):
         RegionSettings(min_depth=0)
     with pytest.raises(ValueError, match='one of them positive'):

@@ -217,6 +217,6 @@ def test_extreme_responses_have_finite_gradients(config):
 
 
 @pytest.mark.parametrize('config', LOSS_PARAMS)
-def segmentation_are_shown(config):
+def test_settings_are_shown(config):
     shown = repr(build_loss(config))
     assert all(str(value) in shown for key, value in config.items() if key != 'type')

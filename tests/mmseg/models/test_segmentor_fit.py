@@ -135,7 +135,7 @@ def test_fitting_sees_the_models_normalisation(to_rgb):
     assert result.fit.losses == pytest.approx(expected.fit.losses, rel=1e-4)
 
 
-def segmentation_reach_the_fitter():
+def test_settings_reach_the_fitter():
     settings = {'iterations': 7, 'lr': 0.3, 'momentum': 0.5, 'tol': 0.1, 'check_interval': 3}
     settings |= {'fit_pixels': 50, 'predict_scale': 2.0, 'predict_pixels': 90, 'bf16': True}
     settings |= {'min_region': 0.01}
