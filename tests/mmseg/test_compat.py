@@ -117,6 +117,7 @@ def test_what_a_test_finds_is_drawn(tmp_path, name):
     dataset = build_dataset({**config.data.test, 'img_dir': str(tmp_path / 'photos')})
     loader = build_dataloader(dataset, 1, 1, dist=False, shuffle=False)
     model = build_segmentor_from(config, device='cpu')
+    model.CLASSES, model.PALETTE = dataset.CLASSES, dataset.PALETTE  # as the script sets them
     mmseg.apis.test.single_gpu_test(
         MMDataParallel(model, device_ids=[-1]), loader, out_dir=str(tmp_path / 'drawn'), opacity=0.5
     )
