@@ -213,6 +213,6 @@ def test_real_annotations():
     # Predicting the first annotation finds each of its connected segments.
     annotations = dataset.get_annotations(0)
     assert len(annotations) == 5
-    (statistics,) = dataset.pre_eval(annotations[0].astype(np.int64), 0)
+    ((statistics, _),) = dataset.pre_eval(annotations[0].astype(np.int64), 0)
     assert statistics.coverings[0] > 0.99
     assert (statistics.coverings[1:] < 0.99).all()
