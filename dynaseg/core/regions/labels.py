@@ -1,7 +1,6 @@
 """Labels made of whole regions."""
 
 import numpy as np
-from scipy import sparse
 
 
 def label_regions(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
@@ -36,7 +35,6 @@ def label_regions(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
             f'labels and regions must have one shape, got {labels.shape} and {regions.shape}'
         )
     shape = int(regions.max()) + 1, int(labels.max()) + 1
-    counts = sparse.csr_array(
-        (np.ones(labels.size, dtype=np.int64), (regions.ravel(), labels.ravel())), shape=shape
-    )
-    return np.asarray(counts.argmax(axis=1)).ravel().astype(labels.dtype)[regions]
+    pairs = regions.ravel().astype(np.int64) * shape[1] + labels.ravel()
+    counts = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
+    return counts.argmax(axis=1).astype(labels.dtype)[regions]
