@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +175,13 @@ def test_configs_may_be_given_as_they_are():
     assert load_config(config) is config
     with pytest.raises(ValueError, match='the config is not a valid config: it has no `model`'):
         load_config(Config({'data': {}}))
+
+
+@pytest.mark.parametrize(('name', 'status'), [('dynaseg', 1), ('dynaseg.mmseg', 0)])
+def test_old_imports_are_told_also_where_another_script_loads_the_config(tmp_path, name, status):
+    path = tmp_path / 'config.py'
+    path.write_text(f'custom_imports = dict(imports=[{name!r}], allow_failed_imports=False)')
+    code = f'from mmcv import Config; Config.fromfile({str(path)!r})'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    assert ("write 'dynaseg.mmseg'" in done.stderr) == (status == 1)
