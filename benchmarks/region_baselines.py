@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from dynaseg.evaluation.regions import region_statistics
 from skimage.graph import cut_normalized, cut_threshold, rag_mean_color
 from skimage.segmentation import felzenszwalb, quickshift, slic
 
 from dynaseg.core.metrics.hierarchies import HierarchyStatistics
+from dynaseg.core.metrics.regions import region_statistics
 
 FELZENSZWALB_SCALES = (30, 60, 100, 200, 400, 800, 1600)
 QUICKSHIFT_DISTANCES = (6, 10, 20, 40)
