@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import dynaseg.mmseg  # noqa: F401  (registers the backbone)
-from dynaseg.core.channels import image_channels, principal_channels
+from dynaseg.core.channels import add_components, image_channels
 from dynaseg.core.regions import DEEP
 from dynaseg.mmseg.models.predictors import BackboneFeatures
 
@@ -26,10 +26,4 @@ def deep_features(image: np.ndarray) -> list[np.ndarray]:
 
 def deep_channels(image: np.ndarray, features: list[np.ndarray]) -> torch.Tensor:
     """Compute channels for fits, of texture and of features, (31, h, w)."""
-    texture = image_channels(image)
-    size = tuple(texture.shape[1:])
-    parts = [
-        torch.from_numpy(principal_channels(level, count, size))
-        for level, count in zip(features, COMPONENTS, strict=False)
-    ]
-    return torch.cat([texture, *parts])
+    return add_components(image_channels(image), features, COMPONENTS)

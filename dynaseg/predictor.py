@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dynaseg.core.channels import image_channels, principal_channels
+from dynaseg.core.channels import add_components, image_channels
 from dynaseg.core.fitting import Fit, Fitter
 from dynaseg.core.labels import renumber
 from dynaseg.core.losses import DynaSegLoss
@@ -186,12 +186,7 @@ class RegionPredictor:
 
     def _channels(self, image: np.ndarray, features: list[np.ndarray]) -> Tensor:
         image = working_image(image, self.settings.max_pixels)
-        channels = image_channels(image, self.channels)
-        principal = [
-            torch.from_numpy(principal_channels(level, count, channels.shape[1:]))
-            for level, count in zip(features, self.components, strict=False)
-        ]
-        return torch.cat([channels, *principal])
+        return add_components(image_channels(image, self.channels), features, self.components)
 
     def _make_regions(
         self, image: np.ndarray, features: list[np.ndarray], channels: Tensor, fits: list[Fit]

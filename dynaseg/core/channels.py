@@ -1,6 +1,7 @@
 """Input channels of fits: what a network sees of the image that it is fitted to."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -99,3 +100,23 @@ def principal_channels(level: np.ndarray, count: int, size: tuple[int, int]) -> 
     scale = np.sqrt(max(variances[::-1][:count].mean(), np.finfo(np.float32).tiny))
     components = (kept.T @ features / scale).astype(np.float32)
     return enlarge(components.reshape(count, *level.shape[1:]), size)
+
+
+def add_components(
+    channels: Tensor, features: Sequence[np.ndarray], components: Sequence[int]
+) -> Tensor:
+    """Add principal components of the first levels of features to channels.
+
+    Args:
+        channels: (C, h, w).
+        features: levels, each (C_i, h_i, w_i).
+        components: how many of each of the first levels.
+
+    Returns:
+        The channels and the components, float32, (C + sum of components, h, w).
+    """
+    principal = [
+        torch.from_numpy(principal_channels(level, count, tuple(channels.shape[1:])))
+        for level, count in zip(features, components, strict=False)
+    ]
+    return torch.cat([channels, *principal])

@@ -8,6 +8,7 @@ import numpy as np
 from dynaseg.core.labels import connected_components
 from dynaseg.core.regions import RegionHierarchy, remove_small_regions
 from dynaseg.core.regions.graph import build_graph
+from dynaseg.core.regions.small_regions import Groups
 from dynaseg.predictor import Segmentation
 
 DETAIL = 0.5
@@ -108,19 +109,14 @@ def _join_components(labels: np.ndarray) -> RegionHierarchy:
     leaves = connected_components(labels)
     graph = build_graph(leaves)
     count = int(leaves.max()) + 1
-    tops, parents = list(range(2 * count - 1)), np.arange(2 * count - 1)
-
-    def find(node: int) -> int:
-        while tops[node] != node:
-            tops[node] = tops[tops[node]]
-            node = tops[node]
-        return node
-
+    groups, parents = Groups(2 * count - 1), np.arange(2 * count - 1)
     joined = count
     for border in np.argsort(-graph.lengths, kind='stable'):
-        one, other = (find(leaf) for leaf in graph.borders[border].tolist())
+        one, other = (groups.find(leaf) for leaf in graph.borders[border].tolist())
         if one != other:
-            parents[[one, other]] = tops[one] = tops[other] = joined
+            parents[[one, other]] = joined
+            groups.join(joined, one)
+            groups.join(joined, other)
             joined += 1
     altitudes = np.where(np.arange(2 * count - 1) < count, 0.0, ALWAYS)
     return RegionHierarchy(leaves, parents, altitudes, middle=1.0)

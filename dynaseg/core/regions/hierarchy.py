@@ -1,6 +1,7 @@
 """Hierarchies of regions: segmentations from fine to coarse, each inside the next."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class RegionHierarchy:
         if not self.middle > 0:
             raise ValueError(f'middle must be positive, got {self.middle}')
 
-    @property
+    @cached_property
     def num_leaves(self) -> int:
         """Number of superpixels."""
         return int(self.leaves.max()) + 1

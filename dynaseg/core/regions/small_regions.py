@@ -38,7 +38,7 @@ def remove_small_regions(hierarchy: RegionHierarchy, min_area: float) -> RegionH
     if not is_small.any():
         return hierarchy
     links = _longest_links(hierarchy)
-    groups = _Groups(count)
+    groups = Groups(count)
     for first, second in links[is_small].tolist():
         groups.join(first, second)
     kept = renumber(np.array([groups.find(leaf) for leaf in range(count)]))
@@ -50,7 +50,7 @@ def _chain(
 ) -> RegionHierarchy:
     """Make the tree in which links, (M - 1, 2), join M leaves in turn."""
     count = len(altitudes) + 1
-    groups = _Groups(2 * count - 1)
+    groups = Groups(2 * count - 1)
     parents = np.arange(2 * count - 1)
     for node, pair in enumerate(links.tolist(), start=count):
         for leaf in pair:
@@ -77,18 +77,20 @@ def _longest_links(hierarchy: RegionHierarchy) -> np.ndarray:
     return links
 
 
-class _Groups:
+class Groups:
     """Disjoint sets, each with its highest member as its root."""
 
     def __init__(self, count: int) -> None:
         self.above = list(range(count))
 
     def find(self, member: int) -> int:
+        """Find the root of a member's set."""
         while self.above[member] != member:
             self.above[member] = self.above[self.above[member]]
             member = self.above[member]
         return member
 
     def join(self, first: int, second: int) -> None:
+        """Make one set of those of two members."""
         low, high = sorted((self.find(first), self.find(second)))
         self.above[low] = high
