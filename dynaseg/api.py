@@ -1,5 +1,7 @@
 """What the package offers: one picture in memory, or files."""
 
+import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from os import PathLike
@@ -147,13 +149,14 @@ def segment_images(
 
     Args:
         inputs: files, folders (with their subfolders) and patterns such as ``'photos/*.jpg'``:
-            JPEG, PNG, TIFF, WebP and BMP, read as :func:`dynaseg.io.reading.read_image` says.
+            read as :func:`dynaseg.io.reading.read_image` says.
         out_dir: folder for the outputs; it is made.
         config: as for :func:`load_predictor`, like the next three.
         checkpoint: likewise.
         device: likewise.
         seed: likewise.
-        overwrite: do every image again, and allow other settings than before.
+        overwrite: do these images again, and allow other settings than before. Outputs of other
+            images stay.
         detail: as for :func:`segment_image`, like the next two.
         regions: likewise.
         min_area: likewise.
@@ -174,7 +177,8 @@ def segment_images(
         ValueError: if the config, the checkpoint, the device, the seed, the choice of regions or
             the workers are unfit, if another run is writing into ``out_dir`` or, unless
             ``overwrite``, if it holds results of other settings or another's files.
-        OSError: if the outputs cannot be written.
+        OSError: if the outputs cannot be written; ``segmented`` says how many images were before.
+        RuntimeError: for an error of the program; what is done stays done.
 
     Example:
         >>> import tempfile
@@ -191,7 +195,15 @@ def segment_images(
         raise ValueError(f'workers must be at least 1, got {workers}')
     choice = RegionChoice(detail, regions, min_area)
     device = find_device(device)
-    files = find_images(inputs, exclude=[Path(out_dir, folder) for folder in OUTPUTS])
+    others = Counter()
+    files = find_images(
+        inputs,
+        exclude=[Path(out_dir, folder) for folder in OUTPUTS],
+        on_other=lambda path: others.update([Path(path).suffix.lower() or 'without a suffix']),
+    )
+    if others:
+        kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(others.items()))
+        print(f'passed over, no images by their names: {kinds}', file=sys.stderr)
     predictor, settings = load_predictor(config, checkpoint, device, seed)
     settings = {'version': __version__, **settings, **asdict(choice)}
     on_gpu = device.type != 'cpu'

@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import traceback
 
 DESCRIPTION = """\
 Segments photographs without labels and writes, into the output folder:
@@ -20,7 +21,8 @@ examples:
   dynaseg segment photo.jpg --regions 5
   dynaseg segment holiday/ 'scans/**/*.tif' --out-dir segmented
 
-exit status: 0 all images are segmented, 1 some were skipped, 2 nothing was done, 130 interrupted"""
+exit status: 0 all images are segmented, 1 some were not, 2 none was, 3 an error of the program,
+130 interrupted; what is done stays done"""
 
 
 def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +33,8 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         'inputs',
         nargs='+',
         metavar='IMAGE',
-        help='file, folder (with its subfolders) or pattern: JPEG, PNG, TIFF, WebP or BMP',
+        help='file, folder (with its subfolders) or pattern: JPEG, PNG, TIFF, WebP, BMP, GIF, '
+        'AVIF, or HEIC with pillow-heif',
     )
     parser.add_argument(
         '--config',
@@ -60,7 +63,14 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         help='images side by side, in processes (as many as cores and memory allow)',
     )
     parser.add_argument(
-        '--overwrite', action='store_true', help='do everything again, also with other settings'
+        '--overwrite',
+        action='store_true',
+        help='do these images again, also with other settings than before',
+    )
+    parser.add_argument(
+        '--skip-ok',
+        action='store_true',
+        help='exit status 0 even if images were skipped, for scripts (and mim) that stop at others',
     )
 
 
@@ -71,16 +81,32 @@ def segment(args: argparse.Namespace) -> int:
     try:
         from dynaseg.api import segment_images  # after parsing: it takes a second to import
 
-        records = segment_images(**vars(args))
+        options = vars(args).copy()
+        skip_ok = options.pop('skip_ok')
+        records = segment_images(**options)
     except KeyboardInterrupt:
         print('interrupted: the same command, without --overwrite, goes on', file=sys.stderr)
         return 130
     except (ImportError, OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
-        return 2
+        if not getattr(error, 'segmented', 0):
+            return 2
+        print(
+            f'{error.segmented} images were segmented before: the same command, without '
+            '--overwrite, goes on',
+            file=sys.stderr,
+        )
+        return 1
+    except Exception as error:
+        traceback.print_exception(error)
+        print(
+            'error: this is a fault of the program, not of an image; what was segmented is kept',
+            file=sys.stderr,
+        )
+        return 3
     skipped = sum('error' in record for record in records)
     print(f'{len(records) - skipped} of {len(records)} images segmented: {args.out_dir}/index.html')
-    return 1 if skipped else 0
+    return 1 if skipped and not skip_ok else 0
 
 
 def main(arguments: list[str] | None = None) -> int:

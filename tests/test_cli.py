@@ -8,6 +8,7 @@ import pytest
 
 import dynaseg.api
 from dynaseg.cli import main
+from dynaseg.photos.segment import RunStoppedError
 
 TOOL = Path(__file__).parents[1] / 'tools/segment.py'
 
@@ -79,6 +80,32 @@ def test_status_says_that_some_were_skipped(run, capsys):
     records = [{'name': 'a'}, {'name': 'b', 'error': 'damaged'}]
     assert run('x', segment_images=lambda **kwargs: records) == 1
     assert '1 of 2 images segmented' in capsys.readouterr().out
+
+
+def test_skipping_can_be_said_to_be_fine(run):
+    records = [{'name': 'a'}, {'name': 'b', 'error': 'damaged'}]
+    assert run('x', '--skip-ok', segment_images=lambda **kwargs: records) == 0
+
+
+def test_a_full_disk_says_what_was_done(run, capsys):
+    def segment_images(**kwargs):
+        raise RunStoppedError(OSError(28, 'No space left on device', 'out/labels/c.png'), 2)
+
+    assert run('x', segment_images=segment_images) == 1
+    message = capsys.readouterr().err
+    assert 'out/labels/c.png' in message
+    assert '2 images were segmented before: the same command' in message
+
+
+def test_an_error_of_the_program_shows_where_and_is_status_3(run, capsys):
+    def segment_images(**kwargs):
+        raise KeyError('a bug')
+
+    assert run('x', segment_images=segment_images) == 3
+    message = capsys.readouterr().err
+    assert 'Traceback' in message
+    assert 'a bug' in message
+    assert 'a fault of the program' in message
 
 
 @pytest.mark.parametrize(

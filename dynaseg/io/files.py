@@ -2,11 +2,23 @@
 
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp', '.bmp')
+IMAGE_SUFFIXES = (
+    '.jpg',
+    '.jpeg',
+    '.png',
+    '.tif',
+    '.tiff',
+    '.webp',
+    '.bmp',
+    '.gif',
+    '.avif',
+    '.heic',
+    '.heif',
+)
 PART_SUFFIX = '.part'
 MAX_NAMED = 3
 
@@ -58,7 +70,10 @@ def write_file(path: Path, content: bytes | str) -> None:
     """
     content = content.encode() if isinstance(content, str) else content
     with atomic_write(path) as temporary:
-        temporary.write_bytes(content)
+        try:
+            temporary.write_bytes(content)
+        except OSError as error:  # as of the file that was asked for
+            raise OSError(error.errno, error.strerror, str(path)) from error
         written = temporary.stat().st_size
         if written != len(content):
             raise OSError(f'{path}: {written} of {len(content)} bytes were written')
@@ -72,15 +87,17 @@ def remove_parts(folder: Path) -> None:
 
 def walk_images(
     folder: str,
-    exclude: Collection[str] = (),
+    skip: Callable[[str], object] | None = None,
     onerror: Callable[[OSError], object] | None = None,
+    onother: Callable[[str], object] | None = None,
 ) -> Iterator[str]:
     """Find the image files of a folder and its subfolders, by their suffixes.
 
     Args:
         folder: the folder. Hidden files and folders are passed over.
-        exclude: absolute paths of folders that are not searched.
+        skip: tells of a subfolder, by its path, that it is not to be searched.
         onerror: called with the error of a folder that cannot be listed.
+        onother: called with the path of each file, not hidden, that is no image by its suffix.
 
     Yields:
         Paths that begin with ``folder``: those of a folder sorted, before those of its subfolders.
@@ -89,10 +106,13 @@ def walk_images(
         folders[:] = [
             name
             for name in sorted(folders)
-            if not name.startswith('.')
-            and os.path.abspath(os.path.join(parent, name)) not in exclude
+            if not name.startswith('.') and not (skip and skip(os.path.join(parent, name)))
         ]
-        yield from (os.path.join(parent, name) for name in sorted(files) if is_image_name(name))
+        for name in sorted(files):
+            if is_image_name(name):
+                yield os.path.join(parent, name)
+            elif onother and not name.startswith('.'):
+                onother(os.path.join(parent, name))
 
 
 def is_image_name(name: str) -> bool:

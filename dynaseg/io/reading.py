@@ -4,9 +4,20 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
-FORMATS = ('JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP')
+try:
+    import pillow_heif
+except ImportError:
+    pillow_heif = None
+else:
+    pillow_heif.register_heif_opener()
+
+FORMATS = (
+    *('JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP', 'GIF'),
+    *['AVIF'] * bool(features.check('avif')),
+    *['HEIF'] * (pillow_heif is not None),
+)
 
 # What Pillow's decoders raise on damaged files, which depends on the format, on what is damaged and
 # on Pillow's version: mostly OSError, but also what indexing, unpacking or dividing by the damaged
@@ -56,13 +67,13 @@ class ImageReadError(ValueError):
 def read_image(path: str | PathLike) -> np.ndarray:
     """Read a photograph as it is meant to be seen.
 
-    JPEG, PNG, TIFF, WebP and BMP, told apart by their content. Of a file with several pictures the
-    first is read. EXIF orientation is applied; transparency is laid on white; grey, palette and
-    CMYK become RGB. Grey values beyond 8 bits (16-bit, 32-bit, floating point) are divided by the
-    smallest of 1 (floating point alone), 255, 1023, 4095, 16383 and 65535 that reaches the
-    brightest pixel, so that the 10, 12 and 14 bits of cameras and microscopes use the full range;
-    where none does, or a value is negative, the range between the extremes is stretched. NaN and
-    infinities become 0.
+    JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF (where Pillow has it) and HEIC (where pillow-heif is
+    installed), told apart by their content. Of a file with several pictures the first is read. EXIF
+    orientation is applied; transparency is laid on white; grey, palette and CMYK become RGB. Grey
+    values beyond 8 bits (16-bit, 32-bit, floating point) are divided by the smallest of 1 (floating
+    point alone), 255, 1023, 4095, 16383 and 65535 that reaches the brightest pixel, so that the 10,
+    12 and 14 bits of cameras and microscopes use the full range; where none does, or a value is
+    negative, the range between the extremes is stretched. NaN and infinities become 0.
 
     Args:
         path: the file.
@@ -96,7 +107,11 @@ def read_image(path: str | PathLike) -> np.ndarray:
     except ImageReadError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageReadError(path, 'not a JPEG, PNG, TIFF, WebP or BMP image') from error
+        if path.suffix.lower() in ('.heic', '.heif') and pillow_heif is None:
+            reason = 'pillow-heif is needed to read HEIC: pip install "dynaseg[heic]"'
+        else:
+            reason = 'not a JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or HEIC image'
+        raise ImageReadError(path, reason) from error
     except Image.DecompressionBombError as error:
         limit = 2 * Image.MAX_IMAGE_PIXELS
         raise ImageReadError(path, f'more than {limit / 1e6:.0f} megapixels') from error

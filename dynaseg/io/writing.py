@@ -19,19 +19,11 @@ MAX_JPEG_SIZE = 65500  # pixels of a side
 
 
 def write_label_map(path: Path, labels: np.ndarray) -> None:
-    """Write a label map as PNG that shows its labels in colours.
-
-    Up to 256 labels make a palette PNG of 8 bits, which ``np.array(Image.open(path))`` reads. More
-    do not fit a palette, and 16 bits of grey would look black: they make the RGB PNG of COCO's
-    panoptic annotations, in which a label is R + 256 G + 65536 B, and which
-    ``np.array(Image.open(path)) @ [1, 256, 65536]`` reads. :func:`read_label_map` reads both.
-
-    Args:
-        path: the file; it is written whole or not at all.
-        labels: integers from 0, (H, W).
+    """Write a label map, integers from 0, (H, W), as :func:`encode_label_map` makes it.
 
     Raises:
-        ValueError: if labels are negative or above 16,777,215.
+        ValueError: if labels are negative or above 16,777,215; it names the file.
+        OSError: if it cannot be written as a whole.
 
     Example:
         >>> import tempfile
@@ -45,10 +37,34 @@ def write_label_map(path: Path, labels: np.ndarray) -> None:
         array([[  0,   0, 255]], dtype=uint8)
         array([[  0, 255, 256]])
     """
+    try:
+        content = encode_label_map(labels)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+    write_file(path, content)
+
+
+def encode_label_map(labels: np.ndarray) -> bytes:
+    """Encode a label map as PNG that shows its labels in colours.
+
+    Up to 256 labels make a palette PNG of 8 bits, which ``np.array(Image.open(path))`` reads. More
+    do not fit a palette, and 16 bits of grey would look black: they make the RGB PNG of COCO's
+    panoptic annotations, in which a label is R + 256 G + 65536 B, and which
+    ``np.array(Image.open(path)) @ [1, 256, 65536]`` reads. :func:`read_label_map` reads both.
+
+    Args:
+        labels: integers from 0, (H, W).
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        ValueError: if labels are negative or above 16,777,215.
+    """
     low, high = labels.min(), labels.max()
     if low < 0 or high >= MAX_LABELS:
         raise ValueError(
-            f'{path}: labels must lie in 0 to {MAX_LABELS - 1} to be written, got {low} to {high}'
+            f'labels must lie in 0 to {MAX_LABELS - 1} to be written, got {low} to {high}'
         )
     if high < PALETTE_COLOURS:
         image = Image.fromarray(labels.astype(np.uint8))
@@ -56,7 +72,7 @@ def write_label_map(path: Path, labels: np.ndarray) -> None:
     else:
         parts = labels.astype('<u4', order='C').view(np.uint8).reshape(*labels.shape, 4)
         image = Image.fromarray(np.ascontiguousarray(parts[..., :3]))
-    write_file(path, encode_png(image))
+    return encode_png(image)
 
 
 def read_label_map(path: Path) -> np.ndarray:

@@ -50,6 +50,12 @@ class KMeansStartHook(Hook):
         if seed is None:
             seed = (runner.meta or {}).get('seed') or 0
         features = self._collect(model, runner.data_loader._dataloader.dataset, seed)
+        if len(features) < head.num_classes:
+            raise ValueError(
+                f'decode_head.num_classes={head.num_classes}: the training images gave no more '
+                f'than {len(features)} pixels of features for K-means (num_images='
+                f'{self.num_images}, pixels_per_image={self.pixels_per_image})'
+            )
         # On mini-batches, K-means gives other clusters for other seeds; on all pixels it does not.
         kmeans = KMeans(head.num_classes, n_init=10, max_iter=100, random_state=seed)
         kmeans.fit(features.numpy())

@@ -1,29 +1,37 @@
 import glob
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from itertools import count
 from os import PathLike
 from pathlib import Path
 
 from dynaseg.io.files import IMAGE_SUFFIXES, is_image_name, walk_images
+from dynaseg.photos.outputs import is_output_folder
 
 MAX_NAME_BYTES = 200  # file systems take 255, and suffixes are added
 
+Skip = Callable[[str], bool]
+OnOther = Callable[[str], object] | None
+
 
 def find_images(
-    inputs: str | PathLike | Iterable[str | PathLike], exclude: Iterable[str | PathLike] = ()
+    inputs: str | PathLike | Iterable[str | PathLike],
+    exclude: Iterable[str | PathLike] = (),
+    on_other: Callable[[str], object] | None = None,
 ) -> list[Path]:
     """Find the image files that files, folders and patterns stand for.
 
     Files are taken whatever their name, and even where they do not exist, so that reading them
     says what is wrong. Folders are searched with their subfolders, and patterns (``*``, ``?``,
-    ``[...]``, ``**``) matched, for the suffixes of JPEG, PNG, TIFF, WebP and BMP; hidden files and
-    folders are passed over.
+    ``[...]``, ``**``) matched, for the suffixes of :func:`dynaseg.io.reading.read_image`'s formats;
+    hidden files and folders, and the outputs of earlier runs, are passed over.
 
     Args:
         inputs: one or several files, folders or patterns.
         exclude: folders that are not searched, such as those of the outputs.
+        on_other: called with each file of a folder that is passed over for its suffix.
 
     Returns:
         Absolute paths, each once: inputs in their order, the files of each sorted by name.
@@ -33,13 +41,19 @@ def find_images(
     """
     inputs = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
     exclude = {os.path.abspath(folder) for folder in exclude}
+
+    @cache
+    def skip(folder: str) -> bool:
+        path = os.path.abspath(folder)
+        return path in exclude or is_output_folder(Path(path))
+
     files = {}
     for given in inputs:
         text = os.path.expanduser(os.fspath(given))
         if os.path.isdir(text):
-            found = _search_folder(text, exclude)
+            found = _search_folder(text, skip, on_other)
         elif glob.has_magic(text) and not os.path.lexists(text):
-            found = _search_pattern(text, exclude)
+            found = _search_pattern(text, skip, on_other)
         else:
             found = [text]
         files.update(dict.fromkeys(Path(os.path.abspath(file)) for file in found))
@@ -49,12 +63,17 @@ def find_images(
     return list(files)
 
 
-def name_outputs(files: Iterable[Path], known: Mapping[Path, str]) -> dict[Path, str]:
+def name_outputs(
+    files: Iterable[Path],
+    known: Mapping[Path, str],
+    is_taken: Callable[[str], bool] = lambda name: False,
+) -> dict[Path, str]:
     """Give every file a name for its outputs: its stem, numbered where another file has that name.
 
     Args:
         files: image files.
         known: names that were given before; they are kept.
+        is_taken: tells of a name that no other file has that it cannot be used.
 
     Returns:
         Names by file, also those known. No two are equal, not even where letter case is ignored.
@@ -72,28 +91,28 @@ def name_outputs(files: Iterable[Path], known: Mapping[Path, str]) -> dict[Path,
             continue
         # File names may hold bytes that are no text; outputs and the page need text.
         stem = name = os.fsencode(file.stem)[:MAX_NAME_BYTES].decode('utf-8', 'replace')
-        while name.casefold() in used:
+        while name.casefold() in used or is_taken(name):
             name = f'{stem}-{next(numbers[stem.casefold()])}'
         used.add(name.casefold())
         names[file] = name
     return names
 
 
-def _search_folder(folder: str, exclude: set[str]) -> list[str]:
+def _search_folder(folder: str, skip: Skip, on_other: OnOther) -> list[str]:
     errors = []
-    found = list(walk_images(folder, exclude, errors.append))
+    found = list(walk_images(folder, skip, errors.append, on_other))
     # A folder that cannot be listed is passed on like a file, and reported as one.
     return found + [error.filename for error in errors]
 
 
-def _search_pattern(pattern: str, exclude: set[str]) -> list[str]:
+def _search_pattern(pattern: str, skip: Skip, on_other: OnOther) -> list[str]:
     found = []
     for match in sorted(glob.glob(pattern, recursive=True)):
         path = Path(os.path.abspath(match))
-        if not exclude.isdisjoint(map(str, (path, *path.parents))):
+        if any(map(skip, map(str, (path, *path.parents)))):
             continue
         if path.is_dir():
-            found += _search_folder(match, exclude)
+            found += _search_folder(match, skip, on_other)
         elif is_image_name(path.name):
             found.append(match)
     return found

@@ -13,7 +13,7 @@ Example:
     >>> hierarchy = RegionHierarchy(leaves, np.array([2, 2, 2]), np.array([0, 0, 1.1]))
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = Path(folder.name, 'NAME.png')
-    >>> write_hierarchy(path, hierarchy)
+    >>> size = path.write_bytes(encode_hierarchy(hierarchy))
 
     Two lines read it:
 
@@ -31,23 +31,20 @@ Example:
     >>> folder.cleanup()
 """
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 from dynaseg.core.regions import RegionHierarchy
-from dynaseg.io.files import write_file
 from dynaseg.io.writing import encode_png
 from dynaseg.photos.regions import measure_steps
 
 VALUES_A_STEP = 6
 
 
-def write_hierarchy(path: Path, hierarchy: RegionHierarchy) -> None:
-    """Write the strength of every border; the file is written whole or not at all."""
-    write_file(path, encode_png(Image.fromarray(measure_borders(hierarchy))))
+def encode_hierarchy(hierarchy: RegionHierarchy) -> bytes:
+    """Encode the strength of every border; returns the content of the file."""
+    return encode_png(Image.fromarray(measure_borders(hierarchy)))
 
 
 def measure_borders(hierarchy: RegionHierarchy) -> np.ndarray:

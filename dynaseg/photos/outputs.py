@@ -1,5 +1,6 @@
 """The files of a segmented image, and its record."""
 
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ from PIL import Image
 
 from dynaseg.core.fitting import Fit
 from dynaseg.io.files import write_file
-from dynaseg.io.writing import encode_jpeg, encode_photo, write_label_map
+from dynaseg.io.writing import encode_jpeg, encode_label_map, encode_photo
 from dynaseg.photos.drawing import draw_overlay
-from dynaseg.photos.hierarchy_file import write_hierarchy
+from dynaseg.photos.hierarchy_file import encode_hierarchy
 from dynaseg.photos.regions import RegionChoice, find_detail, find_hierarchy, measure_steps
 from dynaseg.photos.viewer import render_full, render_viewer
 from dynaseg.predictor import Segmentation
@@ -23,12 +24,40 @@ OUTPUTS = {
     'viewer': '.js',
     'viewer_full': '.js',
 }
+RECORDS_NAME = 'results.jsonl'  # beside the folders of outputs
 DISPLAY_SIZE = 1600  # pixels of the longer side, of what is looked at
 
 
 def output_paths(out_dir: Path, name: str) -> dict[str, Path]:
     """Get the paths of an image's outputs, by their folder's name."""
     return {folder: out_dir / folder / f'{name}{suffix}' for folder, suffix in OUTPUTS.items()}
+
+
+def are_as_recorded(out_dir: Path, record: dict) -> bool:
+    """Tell whether the outputs of an image are those that its record says were written."""
+    try:
+        return all(
+            path.stat().st_size == record['outputs'][folder][0]
+            and describe_content(path.read_bytes()) == record['outputs'][folder]
+            for folder, path in output_paths(out_dir, record['name']).items()
+        )
+    except (OSError, KeyError):
+        return False
+
+
+def describe_content(content: bytes) -> list:
+    """Describe the content of a file: its bytes, and a digest of them.
+
+    Example:
+        >>> describe_content(b'region')
+        [6, '3537ed74d4bb898d']
+    """
+    return [len(content), blake2b(content, digest_size=8).hexdigest()]
+
+
+def is_output_folder(folder: Path) -> bool:
+    """Tell whether a folder holds outputs of an earlier run."""
+    return folder.name in OUTPUTS and (folder.parent / RECORDS_NAME).is_file()
 
 
 class OutputWriter:
@@ -52,7 +81,7 @@ class OutputWriter:
             segmentation: of it; its labels are numbered without gaps.
 
         Returns:
-            What there is to record of them.
+            What there is to record of them; ``outputs`` has their bytes and digests.
 
         Raises:
             OSError: if they cannot be written.
@@ -62,24 +91,27 @@ class OutputWriter:
             raise ValueError(
                 f'labels of an image {image.shape[:2]} have shape {segmentation.labels.shape}'
             )
-        paths = output_paths(self.out_dir, name)
         hierarchy = find_hierarchy(segmentation, self.choice.min_area)
         count = self.choice.count(hierarchy)
         regions = hierarchy.cut_to(count)
-        write_label_map(paths['labels'], segmentation.labels)
-        write_label_map(paths['regions'], regions)
-        write_hierarchy(paths['hierarchy'], hierarchy)
         photo, rows, columns = _scale_down(image)
         grid = np.ix_(rows, columns)
         overlay = draw_overlay(np.asarray(photo), regions[grid])
-        write_file(paths['overlays'], encode_jpeg(Image.fromarray(overlay)))
         thumbnail = encode_jpeg(photo)
-        write_file(paths['thumbnails'], thumbnail)
         size = image.shape[1::-1]
         viewer = render_viewer(name, size, thumbnail, hierarchy.leaves[grid], hierarchy)
-        write_file(paths['viewer'], viewer)
-        photo = encode_photo(Image.fromarray(image))
-        write_file(paths['viewer_full'], render_full(name, photo, hierarchy.leaves))
+        full = encode_photo(Image.fromarray(image))
+        contents = {
+            'labels': encode_label_map(segmentation.labels),
+            'regions': encode_label_map(regions),
+            'hierarchy': encode_hierarchy(hierarchy),
+            'overlays': encode_jpeg(Image.fromarray(overlay)),
+            'thumbnails': thumbnail,
+            'viewer': viewer.encode(),
+            'viewer_full': render_full(name, full, hierarchy.leaves).encode(),
+        }
+        for folder, path in output_paths(self.out_dir, name).items():
+            write_file(path, contents[folder])
         detail = self.choice.detail
         if self.choice.regions is not None:
             detail = find_detail(measure_steps(hierarchy), count)
@@ -89,6 +121,7 @@ class OutputWriter:
             'regions': count,
             'clusters': int(segmentation.labels.max()) + 1,
             **_describe_fit(segmentation.fit),
+            'outputs': {folder: describe_content(content) for folder, content in contents.items()},
         }
 
 

@@ -5,9 +5,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from dynaseg.core.process import one_thread
@@ -19,7 +21,6 @@ from dynaseg.photos.results import Results, describe_file
 from dynaseg.photos.workers import run_in_processes
 from dynaseg.predictor import Segmentation
 
-FAILURES = (RuntimeError, ValueError, MemoryError)
 WORKER_BYTES = 3 * 2**30
 
 Predictor = Callable[[Sequence[np.ndarray]], list[Segmentation]]
@@ -39,9 +40,8 @@ def segment_files(
     Args:
         files: image files, by their absolute paths.
         results: where the outputs go.
-        predictor: segments images in memory. Where it raises RuntimeError (such as too little
-            memory), ValueError or MemoryError, the images that it was given are tried one by one,
-            and those that fail again are skipped.
+        predictor: segments images in memory. Where the memory does not do for the images that it
+            was given, they are tried one by one, and those for which it does not are skipped.
         choice: which regions are shown.
         batch_size: images that are segmented at once.
         workers: processes that work side by side; 1 for none but this one, None for as many as the
@@ -50,18 +50,30 @@ def segment_files(
 
     Returns:
         A record a file.
+
+    Raises:
+        RunStoppedError: if outputs cannot be written.
+        DefectError: if the predictor raises anything else, which is no fault of the images.
     """
     files = list(files)
-    names = name_outputs(files, results.names)
+    names = name_outputs(files, results.names, results.is_foreign)
     pending = [(file, names[file]) for file in files if not results.is_done(file)]
     batches = [pending[first : first + batch_size] for first in range(0, len(pending), batch_size)]
     job = Job(predictor, OutputWriter(results.out_dir, choice))
+    workers = min(workers or default_workers(), len(batches))
+    segmented = 0
     if pending:
-        with closing(_run(job, batches, workers)) as finished, _progress(len(pending)) as progress:
-            for records in finished:
-                for record in records:
+        finished = _run(job, _claimed(batches, results), workers)
+        try:
+            with closing(finished), _progress(len(pending)) as progress:
+                for record in chain.from_iterable(finished):
                     results.add(record)
+                    segmented += 'error' not in record
                     progress.update()
+        except OSError as error:
+            raise RunStoppedError(error, segmented) from error
+        except Exception as error:
+            raise DefectError(str(error)) from error
     records = [results[file] for file in files]
     for record in records:
         if 'error' in record:
@@ -74,6 +86,23 @@ def default_workers() -> int:
     has_affinity = hasattr(os, 'sched_getaffinity')
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return max(1, min(cores, _free_memory() // WORKER_BYTES))
+
+
+class RunStoppedError(OSError):
+    """A run that could not write its outputs, as on a full disk.
+
+    Args:
+        error: what went wrong.
+        segmented: images that were segmented before, whose outputs and records are whole.
+    """
+
+    def __init__(self, error: OSError, segmented: int) -> None:
+        super().__init__(str(error))
+        self.segmented = segmented
+
+
+class DefectError(RuntimeError):
+    """An error of the program, not of an image, while images were segmented."""
 
 
 class Job:
@@ -120,7 +149,9 @@ class Job:
         start = time.perf_counter()
         try:
             segmentations = self.predictor(images)
-        except FAILURES as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_lack_of_memory(error):
+                raise
             if len(images) == 1:
                 yield error, 0.0
             else:
@@ -134,7 +165,7 @@ class Job:
         self, record: dict, image: np.ndarray, done: Segmentation | Exception, seconds: float
     ) -> dict:
         if isinstance(done, Exception):
-            error = f'cannot be segmented: {done}'
+            error = f'too large for the memory that is free ({_first_line(done)})'
             return {'file': record['file'], 'name': record['name'], 'error': error}
         start = time.perf_counter()
         written = self.write(record['name'], image, done)
@@ -142,8 +173,30 @@ class Job:
         return record | written | {'seconds': round(seconds, 3)}
 
 
-def _run(job: Job, batches: list[Batch], workers: int | None) -> Iterator[list[dict]]:
-    workers = min(workers or default_workers(), len(batches))
+def is_lack_of_memory(error: Exception) -> bool:
+    """Tell an error for want of memory, on any device, from others.
+
+    Example:
+        >>> is_lack_of_memory(MemoryError()), is_lack_of_memory(RuntimeError('shape mismatch'))
+        (True, False)
+    """
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and 'DefaultCPUAllocator' in str(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _claimed(batches: Iterable[Batch], results: Results) -> Iterator[Batch]:
+    """Note the outputs of each batch as this run's before it is given to a process."""
+    for batch in batches:
+        results.claim(batch)
+        yield batch
+
+
+def _run(job: Job, batches: Iterable[Batch], workers: int) -> Iterator[list[dict]]:
     if workers > 1:
         yield from run_in_processes(job, job.abandon, batches, workers)
     else:

@@ -39,6 +39,9 @@ def save(tmp_path, image, name='image.png', **options):
         ('a.tiff', 0),
         ('a.webp', 25),
         ('a.bmp', 0),
+        ('a.gif', 60),
+        ('a.avif', 25),
+        ('a.heic', 25),
     ],
 )
 def test_reads_every_format(tmp_path, picture, name, tolerance):
@@ -46,6 +49,14 @@ def test_reads_every_format(tmp_path, picture, name, tolerance):
     assert image.dtype == np.uint8
     assert image.shape == (24, 40, 3)
     assert np.abs(image.astype(int) - picture).max() <= tolerance
+
+
+def test_heic_without_its_library_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr('dynaseg.io.reading.pillow_heif', None)
+    monkeypatch.setattr('dynaseg.io.reading.FORMATS', ('JPEG', 'PNG'))
+    (tmp_path / 'a.HEIC').write_bytes(b'\0\0\0\x18ftypheic')
+    with pytest.raises(ImageReadError, match='pip install "dynaseg'):
+        read_image(tmp_path / 'a.HEIC')
 
 
 def test_format_is_told_by_content_not_by_name(tmp_path, picture):
@@ -189,8 +200,8 @@ def test_tiny_images(tmp_path, size):
     ('content', 'reason'),
     [
         (b'', 'empty'),
-        (b'just some words', 'not a JPEG, PNG, TIFF, WebP or BMP image'),
-        (b'GIF89a' + bytes(50), 'not a JPEG, PNG, TIFF, WebP or BMP image'),
+        (b'just some words', 'not a JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or HEIC image'),
+        (b'8BPS' + bytes(50), 'not a JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or HEIC image'),
         (encode(Image.new('RGB', (40, 24)), 'PNG')[:60], 'damaged'),
     ],
 )

@@ -120,3 +120,9 @@ def test_strongest_response_is_the_nearest_centroid(training):
 def test_centroids_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r'centroids must be \(3, 6\), got \(2, 6\)'):
         build().decode_head.start_from_centroids(torch.zeros(2, 6), torch.zeros(9, 6))
+
+
+def test_more_clusters_than_pixels_are_refused():
+    hook = KMeansStartHook(num_images=2, pixels_per_image=3)
+    with pytest.raises(ValueError, match=r'num_classes=7: .* no more than 6 pixels'):
+        train(build(7), 1, hook)

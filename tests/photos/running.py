@@ -23,9 +23,11 @@ def run(inputs, out_dir, predictor=segment, settings=SETTINGS, overwrite=False, 
 
 
 def load(out_dir):
-    """The settings, and the last record of each file."""
-    settings, *records = map(json.loads, (out_dir / 'results.jsonl').read_text().splitlines())
-    return settings['settings'], list({record['file']: record for record in records}.values())
+    """The last settings, and the last record of each file."""
+    lines = [json.loads(line) for line in (out_dir / 'results.jsonl').read_text().splitlines()]
+    settings = [line['settings'] for line in lines if 'settings' in line]
+    records = {line['file']: line for line in lines if 'file' in line}
+    return settings[-1], list(records.values())
 
 
 def list_outputs(out_dir):
@@ -41,7 +43,7 @@ def check_outputs(out_dir):
         folder: sorted(record['name'] + suffix for record in done)
         for folder, suffix in OUTPUTS.items()
     }
-    others = {file.name for file in out_dir.iterdir()} - {*OUTPUTS}
+    others = {file.name for file in out_dir.iterdir()} - {*OUTPUTS, '.claims.jsonl'}
     assert others == {'results.jsonl', 'index.html', 'assets'}
     for record in done:
         check_images(out_dir, record)

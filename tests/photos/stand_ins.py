@@ -88,7 +88,7 @@ class Failing:
 
     def __call__(self, images):
         if any(tuple(image[0, 0]) == (255, 0, 0) for image in images):
-            raise RuntimeError('out of memory')
+            raise MemoryError('out of memory')
         return segment(images)
 
 

@@ -57,6 +57,12 @@ def test_files_are_taken_whatever_their_name(tree):
     ]
 
 
+def test_files_that_are_no_images_are_told(tree):
+    others = []
+    find_images(tree, on_other=others.append)
+    assert relative(map(Path, others), tree) == ['notes.txt']
+
+
 def test_a_file_whose_name_looks_like_a_pattern(tree):
     (tree / 'x[1].jpg').touch()
     assert relative(find_images(tree / 'x[1].jpg'), tree) == ['x[1].jpg']
@@ -77,7 +83,7 @@ def test_missing_files_are_kept_beside_others(tree):
     assert relative(find_images([tree / 'b.jpg', tree / 'nope.jpg']), tree) == ['b.jpg', 'nope.jpg']
 
 
-@pytest.mark.parametrize('given', ['nope.jpg', '*.gif', 'empty', []])
+@pytest.mark.parametrize('given', ['nope.jpg', '*.psd', 'empty', []])
 def test_nothing_found_is_an_error(tree, monkeypatch, given):
     monkeypatch.chdir(tree)
     (tree / 'empty').mkdir()

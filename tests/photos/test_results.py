@@ -9,11 +9,6 @@ from stand_ins import Counting
 from dynaseg.photos.page import PAGE_SIZE
 from dynaseg.photos.results import Results
 
-OLD_RECORDS = [
-    {'file': '/a.png', 'name': 'old', 'bytes': 1, 'modified': 1},
-    {'file': '/b.png', 'name': 'b', 'error': 'damaged'},
-]
-
 
 def failed(number, error='x'):
     return {'file': f'/photos/{number}.jpg', 'name': str(number), 'error': error}
@@ -115,8 +110,25 @@ def test_other_settings_are_refused_unless_overwriting(tmp_path, photos):
     again = Counting()
     run(photos / 'a.png', tmp_path / 'out', again, other, overwrite=True)
     assert again.calls == 1
-    assert load(tmp_path / 'out')[0] == other
-    assert len(check_outputs(tmp_path / 'out')) == 1
+    # The others stay as they are, until they are asked for.
+    assert len(check_outputs(tmp_path / 'out')) == 5
+    rest = Counting()
+    run(photos, tmp_path / 'out', rest, other)
+    assert rest.calls == 4
+    nothing = Counting()
+    run(photos, tmp_path / 'out', nothing, other)
+    assert nothing.calls == 0
+
+
+def test_overwriting_touches_the_outputs_of_the_images_given_alone(tmp_path, photos):
+    run(photos, tmp_path / 'out')
+    before = {path: path.stat() for path in (tmp_path / 'out').glob('*/*')}
+    again = Counting()
+    run(photos / 'b.png', tmp_path / 'out', again, overwrite=True)
+    assert again.calls == 1
+    changed = {path for path, status in before.items() if path.stat() != status}
+    assert {path.stem for path in changed if path.parent.name != 'assets'} == {'b'}
+    assert len(check_outputs(tmp_path / 'out')) == 5
 
 
 RECORD = '{"settings": {}}\n'
@@ -125,7 +137,6 @@ RECORD = '{"settings": {}}\n'
 @pytest.mark.parametrize(
     'content',
     [
-        '',
         'words\n',
         '[]\n',
         '{"settings": 1}\n',
@@ -135,44 +146,76 @@ RECORD = '{"settings": {}}\n'
         RECORD + 'damaged\n{"file": "a", "name": "a", "error": "x"}\n',
     ],
 )
-def test_foreign_results_are_refused_unless_overwriting(tmp_path, photos, content):
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_foreign_results_are_refused(tmp_path, photos, content, overwrite):
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out/results.jsonl').write_text(content)
     with pytest.raises(ValueError, match=r'results\.jsonl is damaged or of another program'):
-        run(photos, tmp_path / 'out')
+        run(photos, tmp_path / 'out', overwrite=overwrite)
     assert (tmp_path / 'out/results.jsonl').read_text() == content
-    run(photos, tmp_path / 'out', overwrite=True)
-    assert len(check_outputs(tmp_path / 'out')) == 5
 
 
-def test_foreign_files_are_never_overwritten(tmp_path, photos):
+def test_foreign_files_are_refused_unless_overwriting(tmp_path, photos):
     (tmp_path / 'labels').mkdir()
     (tmp_path / 'labels/a.png').write_text('of great value')
     with pytest.raises(ValueError, match=r'labels holds files, but .*results\.jsonl is missing'):
         run(photos, tmp_path)
-    assert (tmp_path / 'labels/a.png').read_text() == 'of great value'
     assert not (tmp_path / 'results.jsonl').exists()
 
 
-def test_results_of_an_earlier_version_are_refused_unless_overwriting(tmp_path, photos):
-    out = tmp_path / 'out'
-    (out / 'labels').mkdir(parents=True)
-    (out / 'results.json').write_text(json.dumps({'settings': {}, 'images': OLD_RECORDS}))
-    (out / 'labels/old.png').touch()
-    with pytest.raises(ValueError, match=r'earlier version .*choose another .* or overwrite'):
-        run(photos, out)
-    assert list_outputs(out)['labels'] == ['old.png']
-    run(photos, out, overwrite=True)
-    assert len(check_outputs(out)) == 5
-
-
-@pytest.mark.parametrize('content', ['words', '[]', '{"images": [{"file": 1, "name": "../x"}]}'])
-def test_overwriting_removes_nothing_that_it_does_not_know(tmp_path, photos, content):
-    (tmp_path / 'x.png').touch()
+@pytest.mark.parametrize('name', ['index.html', 'assets', 'results.json'])
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_a_foreign_page_is_always_refused(tmp_path, photos, name, overwrite):
     (tmp_path / 'out').mkdir()
-    (tmp_path / 'out/results.json').write_text(content)
-    run(photos / 'a.png', tmp_path / 'out', overwrite=True)
-    assert (tmp_path / 'x.png').exists()
+    (tmp_path / 'out' / name).write_text('of great value')
+    with pytest.raises(ValueError, match=f'{name} is of another program, or of an earlier version'):
+        run(photos, tmp_path / 'out', overwrite=overwrite)
+    assert [path.read_text() for path in (tmp_path / 'out').iterdir()] == ['of great value']
+
+
+def test_photographs_where_outputs_would_go_are_kept(tmp_path, photos):
+    """The output folder is the input folder, whose photographs lie in a folder named labels."""
+    photos.rename(tmp_path / 'labels')
+    contents = {path: path.read_bytes() for path in (tmp_path / 'labels').iterdir()}
+    records = run(list(contents), tmp_path, overwrite=True)
+    assert {record['name'] for record in records} == {f'{name}-2' for name in 'abcde'}
+    (tmp_path / 'labels/f.png').write_bytes(b'put there later')
+    (tmp_path / 'new').mkdir()
+    Image.new('RGB', (3, 2)).save(tmp_path / 'new/f.png')
+    (record,) = run(tmp_path / 'new/f.png', tmp_path)
+    assert record['name'] == 'f-2'
+    assert (tmp_path / 'labels/f.png').read_bytes() == b'put there later'
+    assert {path: path.read_bytes() for path in contents} == contents
+    nothing = Counting()
+    run([*contents, tmp_path / 'new/f.png'], tmp_path, nothing)
+    assert nothing.calls == 0
+
+
+def test_what_an_ended_run_was_writing_is_its_own(tmp_path, photos, monkeypatch):
+    def add(self, record):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Results, 'add', add)
+        with pytest.raises(KeyboardInterrupt):
+            run(photos, tmp_path / 'out')
+    assert list_outputs(tmp_path / 'out')['labels'] == ['a.png']
+    records = run(photos, tmp_path / 'out')
+    assert [record['name'] for record in records] == list('abcde')
+    check_outputs(tmp_path / 'out')
+
+
+def test_outputs_are_not_segmented_by_a_later_run(tmp_path, photos):
+    run(photos, photos / 'segmented')
+    assert len(run(photos, tmp_path / 'out')) == 5
+    assert len(run(f'{tmp_path}/**/*.png', tmp_path / 'other')) == 5
+
+
+def test_an_empty_file_of_records_is_begun(tmp_path, photos):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/results.jsonl').touch()
+    run(photos, tmp_path / 'out')
+    assert len(check_outputs(tmp_path / 'out')) == 5
 
 
 def test_what_killed_runs_left_is_removed(tmp_path, photos):
@@ -192,7 +235,7 @@ def test_names_that_are_no_text_are_shown(tmp_path):
 
 
 def test_pages_show_what_is_there_of_an_image_now(tmp_path, photos):
-    run(photos, tmp_path / 'out', Counting(1, ValueError('too dark')))
+    run(photos, tmp_path / 'out', Counting(1, MemoryError('too dark')))
     assert 'too dark' in (tmp_path / 'out/index.html').read_text()
     run(photos, tmp_path / 'out')
     text = (tmp_path / 'out/index.html').read_text()

@@ -1,10 +1,13 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
+from hashlib import blake2b
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from running import CHOICE, SETTINGS, check_outputs, list_outputs, load, read_map, run
 from scipy import ndimage
@@ -12,7 +15,8 @@ from stand_ins import Counting, Failing, Raising, segment_one
 
 from dynaseg.io.reading import read_image
 from dynaseg.photos.finding import find_images
-from dynaseg.photos.outputs import OUTPUTS
+from dynaseg.photos.outputs import OUTPUTS, output_paths
+from dynaseg.photos.segment import DefectError
 from dynaseg.predictor import Segmentation
 
 
@@ -23,6 +27,11 @@ def test_outputs_of_one_image(tmp_path, photos):
     assert (read_map(tmp_path / 'out/labels/a.png') == labels).all()
     parts = sum(ndimage.label(labels == label)[1] for label in np.unique(labels))
     assert record.pop('seconds') >= 0
+    paths = output_paths(tmp_path / 'out', 'a')
+    assert record.pop('outputs') == {
+        folder: [path.stat().st_size, blake2b(path.read_bytes(), digest_size=8).hexdigest()]
+        for folder, path in paths.items()
+    }
     assert record == {
         'file': str(photos / 'a.png'),
         'name': 'a',
@@ -49,7 +58,7 @@ def test_batch_that_fails_is_tried_image_by_image(tmp_path, photos):
     assert [record['name'] for record in check_outputs(tmp_path / 'out')] == list('abe')
     errors = {record['name']: record['error'] for record in records if 'error' in record}
     assert set(errors) == {'c', 'd'}
-    assert errors['c'] == 'cannot be segmented: out of memory'
+    assert errors['c'] == 'too large for the memory that is free (out of memory)'
 
 
 def test_results_are_a_line_an_image(tmp_path, photos):
@@ -118,16 +127,37 @@ def test_a_file_that_changes_after_it_was_read_is_done_again(tmp_path, photos, m
     assert counting.calls == 1
 
 
-@pytest.mark.parametrize('exception', [RuntimeError('no memory'), ValueError('x'), MemoryError()])
-def test_image_that_cannot_be_segmented_is_skipped(tmp_path, photos, exception):
+def allocate_too_much():
+    torch.empty(2**60)
+
+
+def too_much_for_pytorch():
+    with pytest.raises(RuntimeError) as caught:
+        allocate_too_much()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ('exception', 'reason'),
+    [
+        (MemoryError(), 'MemoryError'),
+        (torch.OutOfMemoryError('CUDA out of memory.\nTry'), 'CUDA out of memory.'),
+        (too_much_for_pytorch(), '.*memory.*'),
+    ],
+)
+def test_image_too_large_for_the_memory_is_skipped(tmp_path, photos, exception, reason):
     records = run(photos, tmp_path / 'out', Counting(2, exception))
     assert [('error' in record) for record in records] == [False, True, False, False, False]
-    assert records[1] == {
-        'file': str(photos / 'b.png'),
-        'name': 'b',
-        'error': f'cannot be segmented: {exception}',
-    }
+    assert re.fullmatch(rf'too large for the memory that is free \({reason}\)', records[1]['error'])
     assert len(check_outputs(tmp_path / 'out')) == 4
+
+
+@pytest.mark.parametrize('exception', [RuntimeError('shapes'), ValueError('x'), KeyError('y')])
+def test_defects_are_not_taken_for_bad_images(tmp_path, photos, exception):
+    with pytest.raises(DefectError, match=re.escape(str(exception))) as caught:
+        run(photos, tmp_path / 'out', Counting(3, exception))
+    assert caught.value.__cause__ is exception
+    assert [record['name'] for record in check_outputs(tmp_path / 'out')] == ['a', 'b']
 
 
 def test_interrupted_run_goes_on_where_it_was(tmp_path, photos):
@@ -173,7 +203,7 @@ def test_killed_run_goes_on(tmp_path, photos):
 
 
 def test_failed_images_and_lost_outputs_are_done_again(tmp_path, photos):
-    run(photos, tmp_path / 'out', Counting(2, ValueError()))
+    run(photos, tmp_path / 'out', Counting(2, MemoryError()))
     (tmp_path / 'out/overlays/d.jpg').unlink()
     again = Counting()
     run(photos, tmp_path / 'out', again)
@@ -189,6 +219,21 @@ def test_each_output_that_is_lost_is_made_again(tmp_path, photos, folder):
     run(photos / 'a.png', tmp_path / 'out', again)
     assert again.calls == 1
     assert len(check_outputs(tmp_path / 'out')) == 1
+
+
+def test_outputs_of_another_image_are_made_again(tmp_path, photos):
+    run(photos, tmp_path / 'out')
+    labels = tmp_path / 'out/labels'
+    (labels / 'a.png').rename(labels / 'x.png')
+    (labels / 'b.png').rename(labels / 'a.png')
+    (labels / 'x.png').rename(labels / 'b.png')
+    again = Counting()
+    run(photos, tmp_path / 'out', again)
+    assert again.calls == 2
+    check_outputs(tmp_path / 'out')
+    for name in 'ab':
+        expected = segment_one(np.asarray(Image.open(photos / f'{name}.png'))).labels
+        assert (read_map(labels / f'{name}.png') == expected).all()
 
 
 def test_changed_image_is_done_again(tmp_path, photos):
@@ -216,7 +261,7 @@ def test_files_of_one_stem_keep_their_outputs(tmp_path, photos):
         run([photos / 'sub/a.png', photos / 'a.bmp'], tmp_path / 'out', Counting(2))
     records = run([photos / 'a.png', photos / 'a.bmp', photos / 'sub'], tmp_path / 'out')
     sizes = {record['name']: record['size'] for record in records}
-    assert sizes == {'a': [7, 7], 'a-2': [16, 12], 'a-3': [8, 8]}
+    assert sizes == {'a': [7, 7], 'a-2': [8, 8], 'a-3': [16, 12]}
     check_outputs(tmp_path / 'out')
 
 
@@ -242,7 +287,7 @@ def test_labels_of_another_size_are_a_bug_that_shows(tmp_path, photos):
     def segment(images):
         return [Segmentation(segment_one(image).labels[:5]) for image in images]
 
-    with pytest.raises(ValueError, match=r'labels of an image \(12, 16\) have shape \(5, 16\)'):
+    with pytest.raises(DefectError, match=r'labels of an image \(12, 16\) have shape \(5, 16\)'):
         run(photos / 'a.png', tmp_path / 'out', segment)
     assert list_outputs(tmp_path / 'out')['labels'] == []
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+MAX_CLUSTERS = 2**16  # what is more is no segmentation, and its table would fill the memory
+
 
 def contingency_table(
     clusters: np.ndarray, classes: np.ndarray, num_classes: int, ignore_index: int = 255
@@ -26,7 +28,8 @@ def contingency_table(
         Counts, int64, (largest cluster + 1, num_classes).
 
     Raises:
-        ValueError: if the shapes differ, or a class is neither below ``num_classes`` nor ignored.
+        ValueError: if the shapes differ, values are no integers, a cluster is negative or not below
+            65,536, or a class is neither below ``num_classes`` nor ignored.
 
     Example:
         >>> contingency_table(np.array([0, 0, 1]), np.array([1, 255, 0]), num_classes=2)
@@ -38,7 +41,13 @@ def contingency_table(
         raise ValueError(
             f'clusters and classes must have one shape, got {clusters.shape} and {classes.shape}'
         )
-    num_clusters = int(clusters.max()) + 1 if clusters.size else 0
+    for name, values in (('clusters', clusters), ('classes', classes)):
+        if values.size and values.dtype.kind not in 'iub':
+            raise ValueError(f'{name} must be integers, got {values.dtype}')
+    low, high = (int(clusters.min()), int(clusters.max())) if clusters.size else (0, -1)
+    if low < 0 or high >= MAX_CLUSTERS:
+        raise ValueError(f'clusters must lie in [0, {MAX_CLUSTERS}), got {low} to {high}')
+    num_clusters = high + 1
     valid = classes != ignore_index
     clusters, classes = clusters[valid].astype(np.int64), classes[valid].astype(np.int64)
     unknown = np.setdiff1d(classes, np.arange(num_classes))
@@ -58,7 +67,15 @@ def sum_tables(tables: Sequence[np.ndarray]) -> np.ndarray:
 
     Returns:
         Their sum, (max K_i, C).
+
+    Raises:
+        ValueError: if there is none, or their numbers of classes differ.
     """
+    if not len(tables):
+        raise ValueError('expected at least one table, got none')
+    widths = {table.shape[1] for table in tables}
+    if len(widths) > 1:
+        raise ValueError(f'tables must have one number of classes, got {sorted(widths)}')
     total = np.zeros((max(map(len, tables)), tables[0].shape[1]), dtype=np.int64)
     for table in tables:
         total[: len(table)] += table

@@ -154,3 +154,23 @@ def test_majority_leaves_clusters_without_pixels_out():
 def test_mean_passes_nan_over():
     assert nan_mean([1.0, np.nan, 3.0]) == 2
     assert np.isnan(nan_mean([np.nan]))
+
+
+@pytest.mark.parametrize('clusters', [[-1, 0], [0, 2**40], [0.5, 1.0], [0.0, np.nan]])
+def test_clusters_that_are_none_are_refused(clusters):
+    with pytest.raises(ValueError, match='clusters must'):
+        contingency_table(np.array(clusters), np.array([0, 1]), 2)
+
+
+def test_classes_are_integers():
+    with pytest.raises(ValueError, match='classes must be integers, got float64'):
+        contingency_table(np.array([0, 1]), np.array([0.0, 1.0]), 2)
+
+
+@pytest.mark.parametrize(
+    ('tables', 'message'),
+    [([], 'at least one table'), ([np.ones((2, 3)), np.ones((2, 4))], r'classes, got \[3, 4\]')],
+)
+def test_tables_that_do_not_add_up_are_refused(tables, message):
+    with pytest.raises(ValueError, match=message):
+        sum_tables(tables)

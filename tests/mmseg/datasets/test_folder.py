@@ -86,5 +86,5 @@ def test_missing_folder_and_folder_without_images_are_reported(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no image folder .*photos'):
         ImageFolderDataset([], str(tmp_path / 'photos'))
     (tmp_path / 'notes.txt').touch()
-    with pytest.raises(FileNotFoundError, match=r'holds no images \(\.jpg .*\.bmp\)'):
+    with pytest.raises(FileNotFoundError, match=r'holds no images \(\.jpg .*\.heif\)'):
         ImageFolderDataset([], str(tmp_path))
