@@ -60,7 +60,7 @@ def test_files_are_taken_whatever_their_name(tree):
 def test_files_that_are_no_images_are_told(tree):
     others = []
     find_images(tree, on_other=others.append)
-    assert relative(map(Path, others), tree) == ['notes.txt']
+    assert relative(list(map(Path, others)), tree) == ['notes.txt']
 
 
 def test_a_file_whose_name_looks_like_a_pattern(tree):
