@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 
 from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
+from dynaseg.photos.exports import EXPORTS
 from dynaseg.photos.finding import find_images
 from dynaseg.photos.outputs import OUTPUTS
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
@@ -131,6 +132,8 @@ def segment_images(
     regions: int | None = None,
     min_area: float = MIN_AREA,
     workers: int | None = None,
+    scheduler: str | None = None,
+    export: Sequence[str] = (),
 ) -> list[dict]:
     """Segment photographs without labels, by DynaSeg (Guermazi et al., 2024).
 
@@ -162,6 +165,11 @@ def segment_images(
         min_area: likewise.
         workers: processes of one thread that work side by side on a CPU; as many as the cores, the
             memory and the images allow where None.
+        scheduler: address of a Dask scheduler, such as ``'tcp://HOST:8786'``, whose workers see the
+            files by the same paths; they segment in place of this machine, with the same results.
+        export: formats of other tools that the regions are written in as well: ``'coco'``
+            (:func:`dynaseg.photos.exports.export_coco`) and ``'geotiff'``
+            (:func:`dynaseg.photos.exports.export_geotiff`).
 
     Returns:
         A record an image, in the order of ``inputs``: ``file`` (absolute path), ``name``, ``bytes``
@@ -193,6 +201,9 @@ def segment_images(
     """
     if workers is not None and workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
+    unknown = [name for name in export if name not in EXPORTS]
+    if unknown:
+        raise ValueError(f'export must be among {[*EXPORTS]}, got {unknown[0]!r}')
     choice = RegionChoice(detail, regions, min_area)
     device = find_device(device)
     others = Counter()
@@ -208,11 +219,15 @@ def segment_images(
     settings = {'version': __version__, **settings, **asdict(choice)}
     on_gpu = device.type != 'cpu'
     with Results(out_dir, settings, overwrite) as results:
-        return segment_files(
+        records = segment_files(
             files,
             results,
             predictor,
             choice,
             batch_size=GPU_BATCH if on_gpu else 1,
             workers=1 if on_gpu else workers,
+            scheduler=scheduler,
         )
+        for name in export:
+            EXPORTS[name](results.out_dir, records)
+    return records

@@ -63,6 +63,18 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         help='images side by side, in processes (as many as cores and memory allow)',
     )
     parser.add_argument(
+        '--scheduler',
+        metavar='ADDRESS',
+        help='a Dask cluster, such as tcp://HOST:8786, that segments in place of this machine',
+    )
+    parser.add_argument(
+        '--export',
+        action='append',
+        default=[],
+        metavar='FORMAT',
+        help='also write the regions as coco (coco.json) or geotiff (geotiff/NAME.tif)',
+    )
+    parser.add_argument(
         '--overwrite',
         action='store_true',
         help='do these images again, also with other settings than before',

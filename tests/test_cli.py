@@ -49,6 +49,8 @@ def test_arguments_reach_the_function(run, capsys):
         'regions': None,
         'min_area': 0.0005,
         'workers': None,
+        'scheduler': None,
+        'export': [],
     }
     assert '1 of 1 images segmented: outputs/index.html' in capsys.readouterr().out
 
@@ -66,6 +68,7 @@ def test_defaults_are_those_of_the_function(run):
     parameters = inspect.signature(dynaseg.api.segment_images).parameters
     run('a.jpg', segment_images=lambda **kwargs: given.update(kwargs) or [])
     assert given.pop('inputs') == ['a.jpg']
+    given['export'] = tuple(given['export'])
     assert given == {name: parameters[name].default for name in parameters if name != 'inputs'}
 
 

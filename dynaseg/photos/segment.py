@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from dynaseg.core.process import one_thread
 from dynaseg.io.reading import ImageReadError, read_image
+from dynaseg.photos.cluster import run_on_cluster
 from dynaseg.photos.finding import name_outputs
 from dynaseg.photos.outputs import OutputWriter
 from dynaseg.photos.regions import RegionChoice
@@ -34,6 +35,7 @@ def segment_files(
     choice: RegionChoice = RegionChoice(),  # noqa: B008 - it is frozen
     batch_size: int = 1,
     workers: int | None = 1,
+    scheduler: str | None = None,
 ) -> list[dict]:
     """Segment those image files that are not done yet; see :func:`dynaseg.segment_images`.
 
@@ -47,6 +49,7 @@ def segment_files(
         workers: processes that work side by side; 1 for none but this one, None for as many as the
             cores, the memory and the images allow. On a CPU each computes in one thread, so that
             their number does not change the results.
+        scheduler: address of a Dask cluster that does the work in place of this machine.
 
     Returns:
         A record a file.
@@ -59,11 +62,15 @@ def segment_files(
     names = name_outputs(files, results.names, results.is_foreign)
     pending = [(file, names[file]) for file in files if not results.is_done(file)]
     batches = [pending[first : first + batch_size] for first in range(0, len(pending), batch_size)]
-    job = Job(predictor, OutputWriter(results.out_dir, choice))
-    workers = min(workers or default_workers(), len(batches))
+    job = Job(predictor, OutputWriter(results.out_dir.absolute(), choice))
     segmented = 0
     if pending:
-        finished = _run(job, _claimed(batches, results), workers)
+        tasks = _claimed(batches, results)
+        if scheduler is None:
+            finished = _run(job, tasks, min(workers or default_workers(), len(batches)))
+        else:
+            folder = results.out_dir.absolute()
+            finished = run_on_cluster(job, job.abandon, tasks, scheduler, folder)
         try:
             with closing(finished), _progress(len(pending)) as progress:
                 for record in chain.from_iterable(finished):

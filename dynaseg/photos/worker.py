@@ -27,7 +27,7 @@ def main() -> None:
 
 def _do(job: str, task: object) -> tuple[object, Exception | None]:
     try:
-        return _load(job)(task), None
+        return load_job(job)(task), None
     except OSError as error:
         return None, error
     except Exception:  # of any class, which may not survive pickling
@@ -35,7 +35,8 @@ def _do(job: str, task: object) -> tuple[object, Exception | None]:
 
 
 @cache
-def _load(job: str) -> Callable:
+def load_job(job: str) -> Callable:
+    """Load a pickled job from its file, once."""
     return pickle.loads(Path(job).read_bytes())
 
 

@@ -1,0 +1,166 @@
+"""Regions in the formats of other tools, made of the outputs of a run."""
+
+import json
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from dynaseg.io.files import atomic_write
+from dynaseg.io.writing import read_label_map
+from dynaseg.photos.outputs import output_paths
+
+COCO_NAME = 'coco.json'
+GEOTIFF_FOLDER = 'geotiff'
+CATEGORY = {'id': 1, 'name': 'region', 'supercategory': 'region'}
+
+
+def export_coco(out_dir: Path, records: Iterable[dict]) -> Path:
+    """Write the regions of all images as annotations of COCO's format, ``coco.json``.
+
+    Each region is an annotation with its mask as run-length encoding (RLE, not compressed, which
+    pycocotools and the tools that build on it read), bounding box and area. All are of one
+    category. An image's ``file_name`` is the path of the photograph.
+
+    Args:
+        out_dir: the folder of the outputs.
+        records: of its images, as :func:`dynaseg.segment_images` returns them; those that were
+            skipped are passed over.
+
+    Returns:
+        The file, which is written whole or not at all, an annotation at a time.
+    """
+    path = out_dir / COCO_NAME
+    done = [record for record in records if 'error' not in record]
+    images = [
+        {
+            'id': number,
+            'file_name': record['file'],
+            'width': record['size'][0],
+            'height': record['size'][1],
+        }
+        for number, record in enumerate(done, start=1)
+    ]
+    with atomic_write(path) as temporary, temporary.open('w', encoding='utf-8') as file:
+        head = {'info': {'description': 'regions by DynaSeg'}, 'licenses': [], 'images': images}
+        file.write(json.dumps(head | {'categories': [CATEGORY]})[:-1] + ', "annotations": [')
+        numbers = count(1)
+        for image, record in enumerate(done, start=1):
+            regions = read_label_map(output_paths(out_dir, record['name'])['regions'])
+            for annotation in describe_regions(regions):
+                number = next(numbers)
+                file.write(',\n' * (number > 1))
+                file.write(json.dumps({'id': number, 'image_id': image, **annotation}))
+        file.write(']}\n')
+    return path
+
+
+def describe_regions(regions: np.ndarray) -> Iterator[dict]:
+    """Describe regions as annotations of COCO's format, without their numbers and image.
+
+    Args:
+        regions: region of each pixel, integers from 0, (H, W).
+
+    Yields:
+        An annotation a region.
+
+    Example:
+        >>> first, _ = describe_regions(np.array([[0, 1, 1], [0, 0, 1]]))
+        >>> first['segmentation'], first['bbox'], first['area']
+        ({'size': [2, 3], 'counts': [0, 2, 1, 1, 2]}, [0, 0, 2, 2], 3)
+    """
+    size = list(regions.shape)
+    for label, place in enumerate(ndimage.find_objects(regions + 1)):
+        if place is None:
+            continue
+        rows, columns = place
+        mask = np.zeros(regions.shape[::-1], dtype=bool)  # COCO runs down the columns
+        mask[columns, rows] = (regions[place] == label).T
+        yield {
+            'category_id': CATEGORY['id'],
+            'segmentation': {'size': size, 'counts': encode_mask(mask)},
+            'bbox': [
+                columns.start,
+                rows.start,
+                columns.stop - columns.start,
+                rows.stop - rows.start,
+            ],
+            'area': int(mask.sum()),
+            'iscrowd': 0,
+        }
+
+
+def encode_mask(mask: np.ndarray) -> list[int]:
+    """Count the runs of a mask, in its order: how many are off, on, off, and so on.
+
+    Example:
+        >>> encode_mask(np.array([[True, True], [False, True]]))
+        [0, 2, 1, 1]
+    """
+    flat = mask.ravel()
+    changes = np.flatnonzero(np.diff(flat, prepend=False))
+    return np.diff(changes, prepend=0, append=flat.size).tolist()
+
+
+def export_geotiff(out_dir: Path, records: Iterable[dict]) -> Path:
+    """Write the regions of images with a georeference as GeoTIFF, ``geotiff/NAME.tif``.
+
+    Args:
+        out_dir: the folder of the outputs.
+        records: as for :func:`export_coco`. Images without a georeference are passed over.
+
+    Returns:
+        The folder; the files, int32 with the image's coordinate reference system and transform,
+        are written whole or not at all.
+
+    Raises:
+        ImportError: if rasterio is not installed; it says how to install it.
+        ValueError: if no image has a georeference.
+    """
+    try:
+        import rasterio
+    except ImportError as error:
+        raise ImportError('GeoTIFF needs rasterio: pip install "dynaseg[geo]"') from error
+    folder = out_dir / GEOTIFF_FOLDER
+    written = 0
+    for record in records:
+        place = None if 'error' in record else _read_georeference(rasterio, record['file'])
+        if place is None:
+            continue
+        regions = read_label_map(output_paths(out_dir, record['name'])['regions']).astype(np.int32)
+        height, width = regions.shape
+        with (
+            atomic_write(folder / f'{record["name"]}.tif') as temporary,
+            rasterio.open(
+                temporary, 'w', 'GTiff', width, height, 1, dtype='int32', compress='lzw', **place
+            ) as file,
+        ):
+            file.write(regions, 1)
+        written += 1
+    if not written:
+        raise ValueError('none of the images has a georeference to be kept in a GeoTIFF')
+    return folder
+
+
+def _read_georeference(rasterio: object, path: str) -> dict[str, object] | None:
+    """Read the coordinate reference system and transform of an image; None if it has none."""
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        try:
+            with rasterio.open(path) as image:
+                if image.crs is None:
+                    return None
+                return {'crs': image.crs, 'transform': image.transform}
+        except RasterioError:
+            return None
+
+
+EXPORTS: dict[str, Callable[[Path, Sequence[dict]], Path]] = {
+    'coco': export_coco,
+    'geotiff': export_geotiff,
+}
