@@ -14,11 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from dynaseg.core.labels import merge_small_regions, renumber
-from dynaseg.core.losses import DynaSegLoss
+from dynaseg.core.losses import DynaSegLoss, marked_cross_entropy
 from dynaseg.core.networks import Weights, respond_each, use_batch_statistics
 from dynaseg.core.process import reused_memory
 from dynaseg.core.refinement import LabelRefinement
-from dynaseg.core.sizes import check_prediction, enlarge, enlarge_labels, limit_size, resize_maps
+from dynaseg.core.sizes import (
+    check_prediction,
+    enlarge,
+    enlarge_labels,
+    limit_size,
+    resize_maps,
+    shrink_marks,
+)
 
 
 @dataclass
@@ -98,6 +105,8 @@ class Fitter:
             the fitted network predicts (at most the image's own); None leaves them as predicted.
         min_region: connected components below this share of the image's pixels are merged into
             their neighbours in the end; 0 keeps all. ``min_clusters`` holds for what is left.
+        marks_weight: weight of the cross-entropy on the pixels that a person marked; .5 as Kim et
+            al. have it.
         bf16: whether the network computes in bfloat16 (the loss and the weights stay in float32)
             on processors that have it, about twice as fast; on others it stays in float32.
 
@@ -126,6 +135,7 @@ class Fitter:
         check_interval: int = 10,
         refinement: LabelRefinement | None = None,
         min_region: float = 0.0,
+        marks_weight: float = 0.5,
         bf16: bool = False,
     ) -> None:
         self.loss = DynaSegLoss(reduction='none') if loss is None else loss
@@ -158,6 +168,7 @@ class Fitter:
         self.check_interval = check_interval
         self.refinement = refinement
         self.min_region = min_region
+        self.marks_weight = marks_weight
         self.bf16 = bf16
 
     def __call__(
@@ -179,6 +190,7 @@ class Fitter:
         networks: nn.Module | Sequence[nn.Module],
         images: Tensor,
         min_clusters: int | Sequence[int] = 1,
+        marks: Tensor | None = None,
     ) -> list[Fit]:
         """Fit a network to each image of a batch, all at once.
 
@@ -189,13 +201,16 @@ class Fitter:
             images: normalised images, (N, C, H, W).
             min_clusters: the least number of clusters of each image, or of all. One that has fewer
                 from the start is to keep those.
+            marks: label of each pixel that a person marked, 0 to q - 1, whose channel of the
+                response is to be the strongest there, and -1 for the others, int64, (N, H, W) at
+                the images' size or a larger one.
 
         Returns:
             One fit an image.
 
         Raises:
-            ValueError: if the images are not (N, C, H, W), there are not as many networks or
-                numbers of clusters as images, or such a number is no positive integer.
+            ValueError: if the images are not (N, C, H, W), there are not as many networks, numbers
+                of clusters or marks as images, or such a number is no positive integer.
         """
         if images.ndim != 4 or 0 in images.shape:
             raise ValueError(f'images must be (N, C, H, W), got {tuple(images.shape)}')
@@ -211,8 +226,15 @@ class Fitter:
             if value.requires_grad
         }
         small = _widen(limit_size(images, self.fit_pixels))
+        if marks is not None:
+            if marks.ndim != 3 or len(marks) != len(images):
+                raise ValueError(
+                    f'marks must be ({len(images)}, H, W), one map an image, '
+                    f'got {tuple(marks.shape)}'
+                )
+            marks = shrink_marks(marks, small.shape[2:]).to(small.device)
         fits = [Fit(network, {}, [], [], least, '', self.bf16) for least in min_clusters]
-        self._optimise(network, weights, small, fits)
+        self._optimise(network, weights, small, marks, fits)
         return fits
 
     def label(self, fit: Fit, image: Tensor) -> Tensor:
@@ -244,7 +266,12 @@ class Fitter:
 
     @torch.enable_grad()
     def _optimise(
-        self, network: nn.Module, weights: Weights, images: Tensor, fits: list[Fit]
+        self,
+        network: nn.Module,
+        weights: Weights,
+        images: Tensor,
+        marks: Tensor | None,
+        fits: list[Fit],
     ) -> None:
         """Take the steps, and write into each fit how its image, (N, C, h, w), fared."""
         before = weights
@@ -252,7 +279,7 @@ class Fitter:
         checked = None
         for step in range(self.iterations + 1):
             weights = {name: value.requires_grad_() for name, value in weights.items()}
-            loss, labels, counts = self._observe(network, weights, images)
+            loss, labels, counts = self._observe(network, weights, images, marks)
             converged = [False] * len(fits)
             if self.tol is not None and step and step % self.check_interval == 0:
                 if checked is not None:
@@ -287,16 +314,19 @@ class Fitter:
                     for values in (weights, before, buffers)
                 )
                 fits, images = [fits[row] for row in going], images[going]
+                marks = None if marks is None else marks[going]
                 checked = None if checked is None else checked[going]
 
     def _observe(
-        self, network: nn.Module, weights: Weights, images: Tensor
+        self, network: nn.Module, weights: Weights, images: Tensor, marks: Tensor | None
     ) -> tuple[Tensor, Tensor, list[int]]:
         """Compute each image's loss, (N,), with its graph, labels, (N, h, w), and clusters."""
         response = respond_each(network, weights, images, self.bf16)
         labels = response.detach().argmax(dim=1)
         parts = self.loss(response, labels)
         loss = sum(value for name, value in parts.items() if name.startswith('loss'))
+        if marks is not None:
+            loss = loss + self.marks_weight * marked_cross_entropy(response, marks)
         return loss, labels, [int(count) for count in parts['num_clusters'].tolist()]
 
 

@@ -35,6 +35,28 @@ def feature_similarity(response: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(response, labels, reduction='none').mean(dim=(1, 2))
 
 
+def marked_cross_entropy(response: Tensor, marks: Tensor) -> Tensor:
+    """Cross-entropy between a response map and the labels of the pixels that a person marked.
+
+    It is the scribble loss of Kim et al. (section 3.4).
+
+    Args:
+        response: response map, (N, q, H, W).
+        marks: label of each marked pixel, 0 to q - 1, and -1 for the others, int64, (N, H, W).
+
+    Returns:
+        The mean over the marked pixels of each image, 0 where none is, (N,).
+
+    Example:
+        >>> import torch
+        >>> response = torch.tensor([[2.0, 0.0], [0.0, 0.0]]).view(1, 2, 1, 2)
+        >>> marked_cross_entropy(response, torch.tensor([[[0, -1]]]))
+        tensor([0.1269])
+    """
+    values = F.cross_entropy(response, marks, reduction='none', ignore_index=-1)
+    return values.sum(dim=(1, 2)) / (marks >= 0).sum(dim=(1, 2)).clamp(min=1)
+
+
 def spatial_continuity(response: Tensor) -> Tensor:
     """Mean absolute difference between the responses of neighbouring pixels (Kim et al., eq. 3).
 

@@ -76,3 +76,27 @@ def enlarge_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
     if labels.shape[1:] == torch.Size(size):
         return labels
     return F.interpolate(labels[None].float(), size, mode='nearest')[0].long()
+
+
+def shrink_marks(marks: Tensor, size: Sequence[int]) -> Tensor:
+    """Shrink maps of marks such that no mark is lost: each cell takes the label most marked in it.
+
+    Args:
+        marks: label of each marked pixel, from 0, and -1 for the others, int64, (N, H, W).
+        size: height and width (h, w), no larger.
+
+    Returns:
+        The same, (N, h, w).
+
+    Example:
+        >>> shrink_marks(torch.tensor([[[-1, 2, -1, -1], [-1, -1, 0, 0]]]), (1, 2))
+        tensor([[[2, 0]]])
+    """
+    number, height, width = marks.shape
+    labels = max(int(marks.max()) + 1, 1)
+    image, row, column = torch.nonzero(marks >= 0, as_tuple=True)
+    cell = (image * size[0] + row * size[0] // height) * size[1] + column * size[1] // width
+    counts = torch.bincount(
+        cell * labels + marks[image, row, column], minlength=number * size[0] * size[1] * labels
+    ).view(number, *size, labels)
+    return torch.where(counts.sum(dim=-1) > 0, counts.argmax(dim=-1), -1)

@@ -374,3 +374,22 @@ def test_as_many_networks_and_numbers_as_images_are_expected():
 def test_min_clusters_must_be_positive_integers(least):
     with pytest.raises(ValueError, match='min_clusters must be positive integers, got'):
         make_fitter()(make_network(), make_images(2), least)
+
+
+def test_marked_pixels_get_their_labels():
+    images = 0.2 * torch.rand(2, 3, 12, 18, generator=torch.Generator().manual_seed(0))
+    images[..., 9:] += 1.0
+    marks = torch.full((2, 24, 36), -1)
+    marks[0, 4:8, 4:8], marks[0, 16:20, 26:32] = 5, 3
+    marks[1, 4:8, 4:8], marks[1, 16:20, 26:32] = 3, 5
+    fitter = make_fitter(iterations=60, marks_weight=2.0)
+    for row, fit in enumerate(fitter.fit(make_network(), images, marks=marks)):
+        labels = fit.respond(images[row : row + 1]).argmax(dim=1)[0]
+        small = marks[row, ::2, ::2]
+        for label in (3, 5):
+            assert (labels[small == label] == label).float().mean() > 0.8
+
+
+def test_marks_of_another_number_of_images_are_refused():
+    with pytest.raises(ValueError, match=r'marks must be \(2, H, W\)'):
+        make_fitter().fit(make_network(), torch.rand(2, 3, 8, 8), marks=torch.zeros(1, 8, 8).long())

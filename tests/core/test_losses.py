@@ -10,6 +10,7 @@ from dynaseg.core.losses import (
     dynamic_weight,
     feature_similarity,
     marginal_entropy,
+    marked_cross_entropy,
     spatial_continuity,
 )
 
@@ -229,3 +230,30 @@ def test_entropy_of_a_batch_takes_no_part_where_images_stand_alone(response):
     assert (criterion.weighting, criterion.mu, criterion.reduction) == ('fsf', 7, 'none')
     assert 'loss_entropy' not in criterion(response)
     assert 'loss_entropy' not in DynaSegLoss(entropy_weight=3.0, reduction='none')(response)
+
+
+def test_marked_cross_entropy_is_the_formula():
+    generator = torch.Generator().manual_seed(0)
+    response = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=generator)
+    marks = torch.randint(-1, 3, (2, 4, 5), generator=generator)
+    marks[1] = -1
+    marks[1, 2, 3] = 2
+    for image, value in enumerate(marked_cross_entropy(response, marks)):
+        terms = [
+            -math.log(
+                math.exp(response[image, marks[image, y, x], y, x])
+                / sum(math.exp(response[image, k, y, x]) for k in range(3))
+            )
+            for y in range(4)
+            for x in range(5)
+            if marks[image, y, x] >= 0
+        ]
+        assert float(value) == pytest.approx(sum(terms) / len(terms))
+
+
+def test_marked_cross_entropy_without_marks_is_nothing():
+    response = torch.randn(1, 3, 4, 5, requires_grad=True)
+    loss = marked_cross_entropy(response, torch.full((1, 4, 5), -1)).sum()
+    assert loss == 0
+    loss.backward()
+    assert (response.grad == 0).all()
