@@ -219,7 +219,7 @@ def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> 
         raise ValueError(f'seed must be at least 0, got {seed}')
     networks = [network.to(device) for network in make_region_networks(seed)]
     loss = DynaSegLoss('fsf', reduction='none')
-    return RegionPredictor(networks, Fitter(loss, iterations=30, lr=0.2, fit_pixels=2500))
+    return RegionPredictor(networks, Fitter(loss, iterations=20, lr=0.2, fit_pixels=1600))
 
 
 def make_region_networks(seed: int = 0, in_channels: int = 9) -> list[ResponseNetwork]:
