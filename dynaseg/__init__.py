@@ -1,6 +1,7 @@
 """Unsupervised image segmentation.
 
-``segment_image`` and ``segment_images`` segment pictures; ``dynaseg.core`` is the method in plain
+``segment_image`` and ``segment_images`` segment pictures, ``segment_marked`` by what a person
+marked on one; ``dynaseg.core`` is the method in plain
 PyTorch. ``import dynaseg.mmseg``, as configs do, registers it in MMSegmentation's registries.
 """
 
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING
 from dynaseg.version import __version__
 
 if TYPE_CHECKING:
-    from dynaseg.api import segment_image, segment_images
+    from dynaseg.api import segment_image, segment_images, segment_marked
 
-__all__ = ['__version__', 'segment_image', 'segment_images']
+__all__ = ['__version__', 'segment_image', 'segment_images', 'segment_marked']
 
 
 def _refuse_old_configs() -> None:
@@ -33,7 +34,7 @@ _refuse_old_configs()
 
 def __getattr__(name: str) -> object:
     # When they are asked for: `import dynaseg` alone loads no PyTorch.
-    if name in ('segment_image', 'segment_images'):
+    if name in __all__:
         from dynaseg import api
 
         return getattr(api, name)

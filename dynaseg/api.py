@@ -13,8 +13,17 @@ import torch
 
 from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
+from dynaseg.photos.cutting import write_cut_out
 from dynaseg.photos.exports import EXPORTS
 from dynaseg.photos.finding import find_images
+from dynaseg.photos.marks import (
+    BACKGROUND,
+    SUBJECT,
+    Mark,
+    draw_marks,
+    parse_mark,
+    read_marks,
+)
 from dynaseg.photos.outputs import OUTPUTS
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
 from dynaseg.photos.results import Results
@@ -106,18 +115,100 @@ def segment_image(
         array([0, 1], dtype=int32)
     """
     choice = RegionChoice(detail, regions, min_area)
-    image = image if isinstance(image, np.ndarray) else read_image(image)
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError(
-            f'image must be uint8, (H, W, 3) or (H, W), got {image.dtype}, {image.shape}'
-        )
+    image = _load_image(image)
     predictor, _ = load_predictor(config, checkpoint, device, seed)
-    segmentation = predictor([np.ascontiguousarray(image)])[0]
+    segmentation = predictor([image])[0]
     hierarchy = find_hierarchy(segmentation, min_area)
     regions = hierarchy.cut_to(choice.count(hierarchy))
     return replace(segmentation, hierarchy=hierarchy, regions=regions)
+
+
+def segment_marked(
+    image: np.ndarray | str | PathLike,
+    marks: np.ndarray | str | PathLike | Iterable[Mark],
+    rest: int | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Segment one picture by what a person marked on it: cut a subject out, say.
+
+    Args:
+        image: as for :func:`segment_image`.
+        marks: clicks, lines and polygons (:class:`dynaseg.photos.marks.Mark`), or a PNG of them
+            (:func:`dynaseg.photos.marks.read_marks`), or an array of the label of each marked
+            pixel, from 0, and -1 for the others, integers, (H, W).
+        rest: the label of what no mark touches, such as 1 for the background of a cut-out; None
+            where it is to have the label of what is marked and most alike.
+        device: as for :func:`load_predictor`, like the seed.
+        seed: likewise.
+
+    Returns:
+        Label of each pixel, int32, (H, W). Marked pixels have theirs.
+
+    Raises:
+        ValueError: if the image or the marks are unfit.
+
+    Example:
+        >>> image = np.zeros((12, 16, 3), np.uint8)
+        >>> image[:, 8:] = 255
+        >>> segment_marked(image, [Mark(0, [(2, 2)]), Mark(1, [(14, 6)])], device='cpu')[0]
+        array([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=int32)
+    """
+    image = _load_image(image)
+    size = image.shape[:2]
+    if isinstance(marks, (str, PathLike)):
+        marks = read_marks(marks, size)
+    elif not isinstance(marks, np.ndarray):
+        marks = draw_marks(marks, size)
+    predictor = make_region_predictor(find_device(device), seed)
+    return predictor.segment_marked(image, marks, rest).labels
+
+
+def cut_out(
+    image: str | PathLike,
+    keep: Iterable[str] = (),
+    drop: Iterable[str] = (),
+    marks: str | PathLike | None = None,
+    out_dir: str | PathLike = 'outputs',
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> list[Path]:
+    """Cut a marked subject out of a photograph, into files.
+
+    Args:
+        image: the file.
+        keep: marks of the subject, as :func:`dynaseg.photos.marks.parse_mark` reads them.
+        drop: marks of what is around it.
+        marks: a PNG of marks; those of ``keep`` and ``drop`` are drawn over them.
+        out_dir: folder of the outputs: see :func:`dynaseg.photos.cutting.write_cut_out`.
+        device: as for :func:`load_predictor`, like the seed.
+        seed: likewise.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ValueError: if the image or the marks are unfit, or there are not both of the subject and
+            of what is around it.
+        OSError: if the files cannot be written.
+    """
+    pixels = read_image(image)
+    size = pixels.shape[:2]
+    drawn = draw_marks(
+        [parse_mark(text, SUBJECT) for text in keep]
+        + [parse_mark(text, BACKGROUND) for text in drop],
+        size,
+    )
+    if marks is not None:
+        drawn = np.where(drawn >= 0, drawn, read_marks(marks, size))
+    found = set(np.unique(drawn).tolist()) - {-1}
+    if found != {SUBJECT, BACKGROUND}:
+        raise ValueError(
+            'a cut-out needs marks of the subject (--keep; 1 or green) and of what is around it '
+            f'(--drop; 2 or red) and no others, got labels {sorted(found)}'
+        )
+    labels = segment_marked(pixels, drawn, BACKGROUND, device, seed)
+    return write_cut_out(Path(out_dir), Path(image).stem, pixels, labels)
 
 
 def segment_images(
@@ -231,3 +322,15 @@ def segment_images(
         for name in export:
             EXPORTS[name](results.out_dir, records)
     return records
+
+
+def _load_image(image: np.ndarray | str | PathLike) -> np.ndarray:
+    """Read an image, or check one in memory; RGB, uint8, (H, W, 3)."""
+    image = image if isinstance(image, np.ndarray) else read_image(image)
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(
+            f'image must be uint8, (H, W, 3) or (H, W), got {image.dtype}, {image.shape}'
+        )
+    return np.ascontiguousarray(image)

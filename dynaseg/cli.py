@@ -121,12 +121,78 @@ def segment(args: argparse.Namespace) -> int:
     return 1 if skipped and not skip_ok else 0
 
 
+CUT_DESCRIPTION = """\
+Cuts a subject out of a photograph by what is marked on it, and writes, into the output folder:
+  cutouts/NAME.png     the subject, transparent around it
+  masks/NAME.png       its mask, 255 in the subject and 0 around it"""
+CUT_EPILOG = """\
+A mark is a click (X,Y), a line ('X,Y X,Y ...') or a polygon ('polygon:X,Y X,Y X,Y ...'); x is
+counted in pixels from the left, y from the top.
+
+examples:
+  dynaseg cut photo.jpg --keep 310,240 --drop 20,30 --drop 600,450
+  dynaseg cut photo.jpg --keep '200,180 320,260' --drop '10,10 630,10'
+  dynaseg cut photo.jpg --marks painted.png
+
+exit status: 0 the subject is cut out, 2 it is not, 130 interrupted"""
+
+
+def add_cut_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``dynaseg cut``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description, parser.epilog = CUT_DESCRIPTION, CUT_EPILOG
+    parser.add_argument('image', metavar='IMAGE', help='file of the photograph')
+    parser.add_argument(
+        '--keep', action='append', default=[], metavar='MARK', help='what is of the subject'
+    )
+    parser.add_argument(
+        '--drop', action='append', default=[], metavar='MARK', help='what is not of it'
+    )
+    parser.add_argument(
+        '--marks',
+        metavar='PNG',
+        help='marks painted in an editor, as large as the photograph: green is kept, red dropped; '
+        'or 1 and 2 in a grey or palette PNG',
+    )
+    parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
+    parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')
+
+
+def cut(args: argparse.Namespace) -> int:
+    """Cut out what the arguments ask for; returns the exit status."""
+    try:
+        from dynaseg.api import cut_out
+
+        paths = cut_out(**vars(args))
+    except KeyboardInterrupt:
+        print('interrupted: nothing was written', file=sys.stderr)
+        return 130
+    except (ImportError, OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(f'subject cut out: {" ".join(map(str, paths))}')
+    return 0
+
+
+COMMANDS = {
+    'segment': (add_segment_arguments, segment, 'segment photographs'),
+    'cut': (add_cut_arguments, cut, 'cut a subject out of one'),
+}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command ``dynaseg``; returns the exit status."""
     parser = argparse.ArgumentParser(prog='dynaseg', description=__doc__)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
-    add_segment_arguments(commands.add_parser('segment', help='segment photographs'))
-    return segment(parser.parse_args(arguments))
+    for name, (add_arguments, run, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        add_arguments(command)
+        command.set_defaults(run=run)
+    args = parser.parse_args(arguments)
+    run = args.run
+    del args.run
+    return run(args)
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 """Images in memory, and their segmentations by networks that are fitted to them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from dynaseg.core.regions import PLAIN, RegionHierarchy, RegionSettings, build_h
 from dynaseg.core.regions.build import working_image
 from dynaseg.core.regions.cues import soft_labels
 from dynaseg.core.regions.labels import label_regions
+from dynaseg.core.regions.spreading import spread_marks
 from dynaseg.core.silhouette import estimate_num_clusters
 from dynaseg.core.sizes import enlarge_labels
 
@@ -167,6 +168,28 @@ class RegionPredictor:
             regions of a fine level.
         """
         return _by_size(images, self._segment)
+
+    def segment_marked(
+        self, image: np.ndarray, marks: np.ndarray, rest: int | None = None
+    ) -> Segmentation:
+        """Segment an image by the labels that a person gave to some of its pixels.
+
+        They spread over the hierarchy: see :func:`dynaseg.core.regions.spreading.spread_marks`.
+
+        Args:
+            image: RGB, uint8, (H, W, 3).
+            marks: label of each marked pixel, 0 to K - 1, and -1 for the others, (H, W).
+            rest: the label of what no mark touches; None if there is none such.
+
+        Returns:
+            The segmentation; its labels are those of the marks.
+
+        Raises:
+            ValueError: if the marks are of another size, or no pixel is marked.
+        """
+        (segmentation,) = self([image])
+        labels = spread_marks(segmentation.hierarchy, marks, rest)
+        return replace(segmentation, labels=labels)
 
     def _segment(self, images: list[np.ndarray]) -> list[Segmentation]:
         seeds = len(self.networks)

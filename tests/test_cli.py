@@ -1,10 +1,13 @@
 import importlib.util
 import inspect
 import os
+import re
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import dynaseg.api
 from dynaseg.cli import main
@@ -160,3 +163,56 @@ def test_help_names_the_outputs(run, capsys):
     text = capsys.readouterr().out
     for word in ('index.html', 'labels/NAME.png', 'hierarchy/NAME.png', 'exit status', '--detail'):
         assert word in text
+
+
+@pytest.fixture
+def square(tmp_path):
+    pixels = np.full((60, 90, 3), 60, np.uint8)
+    pixels[10:40, 20:50] = 200, 80, 40
+    path = tmp_path / 'square.png'
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_a_subject_is_cut_out_by_clicks(square, tmp_path, capsys):
+    out = tmp_path / 'out'
+    arguments = ['--keep', '30,20', '--drop', '5,5', '--drop', '80,10 80,50', '--device', 'cpu']
+    assert main(['cut', str(square), *arguments, '--out-dir', str(out)]) == 0
+    assert 'cutouts/square.png' in capsys.readouterr().out
+    mask = np.asarray(Image.open(out / 'masks/square.png'))
+    expected = np.zeros((60, 90), bool)
+    expected[10:40, 20:50] = True
+    assert ((mask == 255) != expected).sum() <= 8  # corners
+    picture = np.asarray(Image.open(out / 'cutouts/square.png'))
+    assert (picture[..., 3] == mask).all()
+    assert (picture[..., :3] == np.asarray(Image.open(square))).all()
+
+
+def test_a_subject_is_cut_out_by_a_painted_png(square, tmp_path):
+    marks = np.zeros((60, 90), np.uint8)
+    marks[20, 25:40], marks[50, 5:80] = 1, 2
+    Image.fromarray(marks).save(tmp_path / 'marks.png')
+    arguments = ['--marks', str(tmp_path / 'marks.png'), '--out-dir', str(tmp_path / 'out')]
+    assert main(['cut', str(square), *arguments]) == 0
+    mask = np.asarray(Image.open(tmp_path / 'out/masks/square.png'))
+    assert 890 <= (mask == 255).sum() <= 900
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'needs marks of the subject'),
+        (['--keep', '3,3'], r'got labels \[0\]'),
+        (['--keep', '3,3', '--drop', '100,3'], 'outside the image'),
+        (['--keep', '3', '--drop', '1,1'], 'a mark must be'),
+        (['--marks', 'absent.png'], 'absent.png'),
+    ],
+)
+def test_marks_that_do_not_do_are_one_line_and_status_2(
+    square, tmp_path, capsys, arguments, message
+):
+    assert main(['cut', str(square), *arguments, '--out-dir', str(tmp_path / 'out')]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert re.search(message, lines[0])
+    assert not (tmp_path / 'out').exists()

@@ -1,0 +1,142 @@
+"""Marks that a person makes on an image: clicks, lines, polygons, or a painted PNG."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from dynaseg.io.reading import ImageReadError
+
+SUBJECT, BACKGROUND = 0, 1
+WIDTH_SHARE = 0.006  # of the longer side: how wide clicks and lines are
+_POINT = re.compile(r'\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*')
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark on an image.
+
+    Attributes:
+        label: that it gives, at least 0; for cut-outs 0 is the subject, 1 the background.
+        points: of it, x from the left and y from the top in pixels, at least one. One is a click,
+            several are the corners of a line.
+        filled: whether they are those of a polygon, whose inside is marked.
+
+    Raises:
+        ValueError: if the label is negative, or there are too few points.
+    """
+
+    label: int
+    points: Sequence[tuple[float, float]]
+    filled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.label < 0:
+            raise ValueError(f'label must be at least 0, got {self.label}')
+        least = 3 if self.filled else 1
+        if len(self.points) < least:
+            raise ValueError(f'points must be at least {least}, got {len(self.points)}')
+
+
+def parse_mark(text: str, label: int) -> Mark:
+    """Read a mark as the command line has it: ``X,Y``, ``X,Y X,Y ...`` or ``polygon:X,Y ...``.
+
+    Raises:
+        ValueError: if it is none.
+
+    Example:
+        >>> parse_mark('12,30 40,35.5', SUBJECT).points
+        ((12.0, 30.0), (40.0, 35.5))
+        >>> parse_mark('polygon:0,0 9,0 9,9', BACKGROUND).filled
+        True
+    """
+    corners = text.removeprefix('polygon:')
+    matches = [_POINT.fullmatch(part) for part in corners.split()]
+    if not matches or None in matches:
+        raise ValueError(f"a mark must be 'X,Y', 'X,Y X,Y ...' or 'polygon:X,Y ...', got {text!r}")
+    points = tuple((float(match[1]), float(match[2])) for match in matches)
+    return Mark(label, points, filled=corners != text)
+
+
+def draw_marks(marks: Iterable[Mark], size: tuple[int, int]) -> np.ndarray:
+    """Draw marks, later ones over earlier ones.
+
+    Args:
+        marks: the marks, whose points lie in the image.
+        size: height and width (H, W) of the image.
+
+    Returns:
+        Label of each marked pixel, and -1 for the others, int32, (H, W).
+
+    Raises:
+        ValueError: if a point lies outside of the image.
+
+    Example:
+        >>> draw_marks([Mark(0, [(1, 0)]), Mark(1, [(3, 0), (4, 0)])], (1, 6))
+        array([[-1,  0, -1,  1,  1, -1]], dtype=int32)
+    """
+    height, width = size
+    canvas = Image.new('I', (width, height), -1)
+    draw = ImageDraw.Draw(canvas)
+    thickness = max(1, round(WIDTH_SHARE * max(size)))
+    radius = (thickness - 1) / 2
+    for mark in marks:
+        for x, y in mark.points:
+            if not (0 <= x < width and 0 <= y < height):
+                raise ValueError(
+                    f'a mark at {x:g},{y:g} lies outside the image, {width} x {height}'
+                )
+            if not mark.filled:
+                draw.point((x, y), fill=mark.label)  # the least circle of Pillow's is none
+                draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=mark.label)
+        points = [tuple(point) for point in mark.points]
+        if mark.filled:
+            draw.polygon(points, fill=mark.label)
+        elif len(points) > 1:
+            draw.line(points, fill=mark.label, width=thickness)
+    return np.asarray(canvas).astype(np.int32)
+
+
+def read_marks(path: str | PathLike, size: tuple[int, int]) -> np.ndarray:
+    """Read marks that were painted in an image editor.
+
+    In a grey or palette PNG 0 is not marked, and 1, 2, ... are labels 0, 1, ...: for cut-outs, 1 is
+    the subject and 2 the background. In a PNG of colours green is the subject, red the background,
+    and what is transparent, black or white is not marked.
+
+    Args:
+        path: the file.
+        size: height and width (H, W) of the image that was marked.
+
+    Returns:
+        Label of each marked pixel, and -1 for the others, int32, (H, W).
+
+    Raises:
+        ImageReadError: if it is no PNG, is of another size, or has other colours.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path, formats=('PNG',)) as image:
+            image.load()
+            pixels = np.array(image if image.mode in ('L', 'P') else image.convert('RGBA'))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageReadError(path, f'no PNG of marks ({error})') from error
+    if pixels.shape[:2] != tuple(size):
+        found, expected = (f'{one[1]} x {one[0]}' for one in (pixels.shape, size))
+        raise ImageReadError(path, f'the marks are {found} pixels, the image is {expected}')
+    if pixels.ndim == 2:
+        return pixels.astype(np.int32) - 1
+    red, green, blue, alpha = pixels.astype(np.int32).transpose(2, 0, 1)
+    is_marked = (alpha >= 128) & (np.ptp(pixels[..., :3], axis=2) >= 64)
+    labels = np.where(green > red, SUBJECT, BACKGROUND)
+    strange = is_marked & (np.abs(green - red) < 64) | is_marked & (blue >= np.maximum(red, green))
+    if strange.any():
+        y, x = np.argwhere(strange)[0]
+        raise ImageReadError(
+            path, f'marks must be green (subject) or red (background), not as at {x},{y}'
+        )
+    return np.where(is_marked, labels, -1).astype(np.int32)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from dynaseg.core.regions import RegionHierarchy, build_hierarchy
+from dynaseg.core.regions.graph import build_graph
+from dynaseg.core.regions.spreading import MAX_EXPONENT, spread_marks
+
+
+@pytest.fixture
+def hierarchy():
+    """Of three squares on a noisy ground: two alike, one not."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(60, 4, (60, 90, 3))
+    image[10:30, 10:30] += (90, 0, 0)
+    image[10:30, 60:80] += (90, 0, 0)
+    image[40:55, 35:55] += (0, 90, 0)
+    return build_hierarchy(image.clip(0, 255).astype(np.uint8))
+
+
+def make_marks(points, size=(60, 90)):
+    marks = np.full(size, -1)
+    for (row, column), label in points.items():
+        marks[row, column] = label
+    return marks
+
+
+def test_a_click_each_parts_a_square_from_its_ground(hierarchy):
+    labels = spread_marks(hierarchy, make_marks({(20, 20): 0, (50, 5): 1}))
+    assert labels.dtype == np.int32
+    assert (labels[12:28, 12:28] == 0).all()
+    assert (labels[:, 32:58][:8] == 1).all()
+
+
+def test_what_no_mark_touches_is_of_the_rest(hierarchy):
+    marks = make_marks({(20, 20): 0, (50, 5): 1})
+    labels = spread_marks(hierarchy, marks, rest=1)
+    subject = labels == 0
+    expected = np.zeros_like(subject)
+    expected[10:30, 10:30] = True
+    assert (subject != expected).mean() < 0.01
+
+
+def test_one_label_alone_is_everywhere(hierarchy):
+    assert (spread_marks(hierarchy, make_marks({(3, 3): 0})) == 0).all()
+
+
+def test_marked_pixels_keep_their_labels(hierarchy):
+    marks = make_marks({(20, 20): 0, (20, 21): 1, (20, 22): 2, (2, 2): 3})
+    labels = spread_marks(hierarchy, marks, rest=3)
+    assert (labels[marks >= 0] == marks[marks >= 0]).all()
+
+
+def test_probabilities_are_those_of_walks_step_by_step():
+    """Of a random walk that is taken until it has ended, on a small graph."""
+    rng = np.random.default_rng(1)
+    leaves = np.arange(12, dtype=np.int32).reshape(3, 4)
+    parents = np.array([12, *range(12, 23), *range(13, 23), 22])
+    altitudes = np.concatenate([np.zeros(12), np.sort(rng.uniform(0.05, 0.4, 11))])
+    hierarchy = RegionHierarchy(leaves, parents, altitudes, middle=1.0)
+    marks = np.full((3, 4), -1)
+    marks[0, 0], marks[2, 3], marks[0, 3] = 0, 1, 2
+    graph = build_graph(leaves)
+    steps = np.zeros((12, 12))
+    for one, other in graph.borders:
+        altitude = altitudes[hierarchy.common_nodes(np.array([one]), np.array([other]))[0]]
+        steps[one, other] = steps[other, one] = np.exp(-min(16 * altitude, MAX_EXPONENT))
+    steps /= steps.sum(axis=1, keepdims=True)
+    seeds = np.flatnonzero(marks.ravel() >= 0)
+    steps[seeds] = np.eye(12)[seeds]
+    ended = np.linalg.matrix_power(steps, 2**30)[:, seeds]
+    expected = marks.ravel()[seeds][ended.argmax(axis=1)]
+    assert (spread_marks(hierarchy, marks).ravel() == expected).all()
+    assert len(set(expected)) == 3
+
+
+def test_bad_marks_are_refused(hierarchy):
+    with pytest.raises(ValueError, match=r'size \(60, 90\) of the image, got \(5, 5\)'):
+        spread_marks(hierarchy, np.zeros((5, 5), int))
+    with pytest.raises(ValueError, match='no pixel is marked'):
+        spread_marks(hierarchy, make_marks({}))
+    with pytest.raises(ValueError, match='rest must be a label, 0 to 0, got 4'):
+        spread_marks(hierarchy, make_marks({(0, 0): 0}), rest=4)
+
+
+def test_every_superpixel_marked_needs_no_walk(hierarchy):
+    marks = (hierarchy.leaves % 2).astype(int)
+    assert (spread_marks(hierarchy, marks) == marks).all()

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from dynaseg.io.reading import ImageReadError
+from dynaseg.photos.marks import Mark, draw_marks, parse_mark, read_marks
+
+
+def test_clicks_lines_and_polygons_are_drawn():
+    marks = [
+        Mark(0, [(2, 3)]),
+        Mark(1, [(5, 0), (9, 0)]),
+        Mark(2, [(10, 5), (14, 5), (14, 8), (10, 8)], filled=True),
+    ]
+    drawn = draw_marks(marks, (10, 16))
+    assert drawn.shape == (10, 16)
+    assert np.argwhere(drawn == 0).tolist() == [[3, 2]]
+    assert np.argwhere(drawn == 1).tolist() == [[0, x] for x in range(5, 10)]
+    assert (drawn[5:9, 10:15] == 2).all()
+    assert (drawn == 2).sum() == 20
+
+
+def test_marks_are_wider_on_large_images():
+    assert (draw_marks([Mark(0, [(500, 500)])], (1000, 1000)) == 0).sum() > 20
+
+
+def test_later_marks_lie_over_earlier_ones():
+    drawn = draw_marks([Mark(0, [(0, 0), (4, 0)]), Mark(1, [(2, 0)])], (1, 5))
+    assert drawn.tolist() == [[0, 0, 1, 0, 0]]
+
+
+@pytest.mark.parametrize('point', [(16, 0), (0, 10), (-1, 0)])
+def test_a_mark_outside_the_image_is_refused(point):
+    with pytest.raises(ValueError, match=f'{point[0]},{point[1]} lies outside the image, 16 x 10'):
+        draw_marks([Mark(0, [point])], (10, 16))
+
+
+@pytest.mark.parametrize('text', ['', '3', '3;4', 'a,b', '1,2,3', 'polygon:', '1,2 x'])
+def test_what_is_no_mark_is_refused(text):
+    with pytest.raises(ValueError, match='must be'):
+        parse_mark(text, 0)
+
+
+def test_a_polygon_has_three_corners():
+    with pytest.raises(ValueError, match='at least 3, got 2'):
+        parse_mark('polygon:1,1 2,2', 0)
+
+
+@pytest.mark.parametrize('mode', ['L', 'P'])
+def test_painted_numbers(tmp_path, mode):
+    pixels = np.array([[0, 1, 2], [0, 0, 3]], dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    if mode == 'P':
+        image.putpalette([0, 0, 0, 0, 255, 0, 255, 0, 0, 9, 9, 9])
+    image.save(tmp_path / 'marks.png')
+    assert read_marks(tmp_path / 'marks.png', (2, 3)).tolist() == [[-1, 0, 1], [-1, -1, 2]]
+
+
+def test_painted_colours(tmp_path):
+    pixels = np.zeros((1, 6, 4), np.uint8)
+    pixels[0] = [
+        (0, 200, 30, 255),
+        (230, 20, 20, 255),
+        (0, 255, 0, 0),
+        (0, 0, 0, 255),
+        (255, 255, 255, 255),
+        (40, 240, 60, 200),
+    ]
+    Image.fromarray(pixels).save(tmp_path / 'marks.png')
+    assert read_marks(tmp_path / 'marks.png', (1, 6)).tolist() == [[0, 1, -1, -1, -1, 0]]
+
+
+def test_other_colours_and_sizes_and_files_are_refused(tmp_path):
+    Image.new('RGB', (4, 3), (0, 0, 255)).save(tmp_path / 'blue.png')
+    with pytest.raises(ImageReadError, match=r'green .* or red .*, not as at 0,0'):
+        read_marks(tmp_path / 'blue.png', (3, 4))
+    with pytest.raises(ImageReadError, match='are 4 x 3 pixels, the image is 7 x 5'):
+        read_marks(tmp_path / 'blue.png', (5, 7))
+    (tmp_path / 'words.png').write_text('no image')
+    with pytest.raises(ImageReadError, match='no PNG of marks'):
+        read_marks(tmp_path / 'words.png', (3, 4))
