@@ -42,6 +42,7 @@ def load_predictor(
     checkpoint: str | PathLike | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
+    names: str | PathLike | None = None,
 ) -> tuple[Predictor, dict[str, object]]:
     """Build what segments images in memory.
 
@@ -53,14 +54,16 @@ def load_predictor(
         checkpoint: file with trained weights; fresh ones, drawn from ``seed``, where None.
         device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
         seed: seed of the fresh weights, at least 0.
+        names: file of names of the checkpoint's clusters, which labels are then made of; see
+            :mod:`dynaseg.io.names`.
 
     Returns:
         The predictor, which segments a list of images, and what its results depend on.
 
     Raises:
-        FileNotFoundError: if there is no config or checkpoint of that name.
+        FileNotFoundError: if there is no config, checkpoint or file of names of that name.
         ImportError: if OpenMMLab is needed and not installed; it says how to install it.
-        ValueError: if the config, the checkpoint, the device or the seed is unfit.
+        ValueError: if the config, the checkpoint, the device, the seed or the names are unfit.
     """
     if config is not None or checkpoint is not None:
         try:
@@ -72,7 +75,9 @@ def load_predictor(
                 f'configs and checkpoints need OpenMMLab, of which {error.name} is missing: see '
                 '"Installing" in the README of DynaSeg for pip install "dynaseg[mmseg]"'
             ) from error
-        return build_predictor(config or 'dynaseg/segment.py', checkpoint, device, seed)
+        return build_predictor(config or 'dynaseg/segment.py', checkpoint, device, seed, names)
+    if names is not None:
+        raise ValueError(f'{names}: names are of the clusters of a checkpoint, and none is given')
     return make_region_predictor(find_device(device), seed), {'config': 'regions', 'seed': seed}
 
 
@@ -85,6 +90,7 @@ def segment_image(
     detail: float = DETAIL,
     regions: int | None = None,
     min_area: float = MIN_AREA,
+    names: str | PathLike | None = None,
 ) -> Segmentation:
     """Segment one picture without labels, by DynaSeg (Guermazi et al., 2024).
 
@@ -98,6 +104,7 @@ def segment_image(
         detail: of the regions, 0 (coarse) to 1 (fine).
         regions: number of regions, whatever the detail; those of the detail where None.
         min_area: share of the image below which a region is none.
+        names: as for :func:`load_predictor`.
 
     Returns:
         The segmentation, with regions as asked for; cuts of its hierarchy, which has none that are
@@ -116,7 +123,7 @@ def segment_image(
     """
     choice = RegionChoice(detail, regions, min_area)
     image = _load_image(image)
-    predictor, _ = load_predictor(config, checkpoint, device, seed)
+    predictor, _ = load_predictor(config, checkpoint, device, seed, names)
     segmentation = predictor([image])[0]
     hierarchy = find_hierarchy(segmentation, min_area)
     regions = hierarchy.cut_to(choice.count(hierarchy))
@@ -225,6 +232,7 @@ def segment_images(
     workers: int | None = None,
     scheduler: str | None = None,
     export: Sequence[str] = (),
+    names: str | PathLike | None = None,
 ) -> list[dict]:
     """Segment photographs without labels, by DynaSeg (Guermazi et al., 2024).
 
@@ -236,6 +244,9 @@ def segment_images(
     at: ``overlays/NAME.jpg``, the regions coloured and outlined, and ``index.html``, which shows
     all images, and in which regions are chosen and saved; the other folders are its. NAME is the
     file's stem, numbered where files share one. ``results.jsonl`` has a line an image.
+
+    Clusters of a trained network have the same number and colour in every image, and with ``names``
+    those of their name; ``index.html`` then begins with a legend.
 
     Every file is written whole or not at all. An interrupted run goes on where it was when it is
     called again with the same settings; images that are done and have not changed are passed over,
@@ -261,11 +272,14 @@ def segment_images(
         export: formats of other tools that the regions are written in as well: ``'coco'``
             (:func:`dynaseg.photos.exports.export_coco`) and ``'geotiff'``
             (:func:`dynaseg.photos.exports.export_geotiff`).
+        names: as for :func:`load_predictor`.
 
     Returns:
         A record an image, in the order of ``inputs``: ``file`` (absolute path), ``name``, ``bytes``
         and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in pixels),
-        ``regions`` and the ``detail`` that shows so many, ``clusters``, ``iterations``,
+        ``regions`` and the ``detail`` that shows so many, ``clusters`` (how many there are in the
+        image), of a trained network the ``shares`` of the image that they have, by name, and
+        ``examples`` (where each is to be seen: [x, y, radius] in pixels), ``iterations``,
         ``stop_reason`` and ``min_clusters`` (as in :class:`dynaseg.core.Fit`, or 'trained'),
         ``clusters_by_iteration`` (from before the first), ``seconds`` (of segmenting and writing;
         images of a batch share the former). One that was skipped has ``file``, ``name`` and
@@ -273,8 +287,8 @@ def segment_images(
 
     Raises:
         FileNotFoundError: if no image, or no config or checkpoint of that name, is found.
-        ValueError: if the config, the checkpoint, the device, the seed, the choice of regions or
-            the workers are unfit, if another run is writing into ``out_dir`` or, unless
+        ValueError: if the config, the checkpoint, the device, the seed, the names, the choice of
+            regions or the workers are unfit, if another run is writing into ``out_dir`` or, unless
             ``overwrite``, if it holds results of other settings or another's files.
         OSError: if the outputs cannot be written; ``segmented`` says how many images were before.
         RuntimeError: for an error of the program; what is done stays done.
@@ -306,7 +320,7 @@ def segment_images(
     if others:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(others.items()))
         print(f'passed over, no images by their names: {kinds}', file=sys.stderr)
-    predictor, settings = load_predictor(config, checkpoint, device, seed)
+    predictor, settings = load_predictor(config, checkpoint, device, seed, names)
     settings = {'version': __version__, **settings, **asdict(choice)}
     on_gpu = device.type != 'cpu'
     with Results(out_dir, settings, overwrite) as results:

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import mmcv
 import numpy as np
@@ -8,7 +8,15 @@ from torch import Tensor
 
 from dynaseg.core import ProbabilityRefinement
 from dynaseg.core.regions import RegionHierarchy
-from dynaseg.core.sizes import check_prediction, enlarge, limit_size, resize_maps
+from dynaseg.core.sizes import (
+    check_prediction,
+    enlarge,
+    enlarge_labels,
+    limit_size,
+    limited_size,
+    resize_maps,
+)
+from dynaseg.io.names import ClusterNames
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.feature_cache import FeatureCache
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
@@ -125,9 +133,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
 
-    def make_predictor(self) -> FittedPredictor | RegionPredictor | TrainedPredictor:
-        """Make what segments images, RGB, uint8, (H, W, 3), with the present weights."""
-        return make_predictor(self, self.segmentation)
+    def make_predictor(
+        self, names: ClusterNames | None = None
+    ) -> FittedPredictor | RegionPredictor | TrainedPredictor:
+        """Make what segments images, with the present weights; see :func:`make_predictor`."""
+        return make_predictor(self, self.segmentation, names)
 
     @property
     def sees_whole_images(self) -> bool:
@@ -239,10 +249,31 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
         return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
 
+    def predict(
+        self, img: Tensor, size: Sequence[int] | None = None, meta: Mapping | None = None
+    ) -> Tensor:
+        """Compute the probabilities of the clusters of an image, within ``predict_pixels``.
+
+        Data sets and photographs are both labelled by it, so an image has the same labels.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (1, 3, H, W), without padding.
+            size: height and width of the labels that are wanted; those of the image if None.
+            meta: whether and how the image is flipped, as a test pipeline says it.
+
+        Returns:
+            The probabilities, (1, q, h, w), at the size that is wanted, or at a smaller one of
+            ``predict_pixels`` pixels.
+        """
+        height, width = limited_size(size or img.shape[2:], self.predict_pixels)
+        img = limit_size(img.float(), self.predict_pixels)
+        shapes = {'ori_shape': (height, width, 3), 'img_shape': (*img.shape[2:], 3)}
+        return self.inference(img, [{'flip': False, **(meta or {}), **shapes}], rescale=True)
+
     def forward_test(
         self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs
     ) -> list[np.ndarray]:
-        """Label the test images of a batch, which may differ in size where they are fitted.
+        """Label the test images of a batch, which may differ in size.
 
         Args:
             imgs: pixels, BGR, 0 to 255, (N, 3, H, W), for each augmentation.
@@ -252,7 +283,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             As :meth:`simple_test`.
         """
-        if self.sees_whole_images and len(imgs) == 1:
+        if len(imgs) == 1:
             return self.simple_test(imgs[0], img_metas[0], **kwargs)
         return super().forward_test(imgs, img_metas, **kwargs)
 
@@ -270,9 +301,12 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             Cluster of each pixel, (H, W) an image; with ``test_cfg.regions`` a hierarchy of
             regions an image.
         """
-        if not self.sees_whole_images:
-            return super().simple_test(img, img_meta, rescale)
         refuse_normalised(img_meta)
+        if not self.sees_whole_images:
+            return [
+                self._label(one[None], meta, rescale)
+                for one, meta in zip(img, img_meta, strict=True)
+            ]
         images = [
             to_image(one[:, : meta['img_shape'][0], : meta['img_shape'][1]])  # without padding
             for one, meta in zip(img, img_meta, strict=True)
@@ -289,6 +323,13 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 labels = mmcv.imresize(labels, (width, height), interpolation='nearest')
             results.append(labels.astype(np.int64))
         return results
+
+    def _label(self, img: Tensor, meta: Mapping, rescale: bool) -> np.ndarray:
+        """Label an image of a batch by itself, so that the others change nothing."""
+        height, width = meta['img_shape'][:2]
+        size = meta['ori_shape'][:2] if rescale else (height, width)
+        probabilities = self.predict(img[:, :, :height, :width], size, meta)
+        return enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy()
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
         """Refuse where images are fitted: each augmentation would have clusters of its own."""
