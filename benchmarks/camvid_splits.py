@@ -67,7 +67,7 @@ def run(options: argparse.Namespace, split: str, seed: int) -> dict[str, object]
     config = configure(options, split)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / 'config.py'
-    config.dump(path)
+    config.dump(str(path))
     started = time.perf_counter()
     command = [sys.executable, TRAIN, path, '--seed', str(seed), '--no-validate']
     done = subprocess.run(

@@ -9,6 +9,6 @@ train_pipeline = [
     dict(type='LoadImage'),
     dict(type='Resize', img_scale=(2048, 320), keep_ratio=True),
     dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img']),
+    dict(type='Collect', keys=['img'], meta_keys=('filename', 'img_norm_cfg')),
 ]
 data = dict(samples_per_gpu=1, train=dict(pipeline=train_pipeline))

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import os
 import pickle
 import re
@@ -9,7 +10,7 @@ import torch
 from mmcv.utils import print_log
 from torch import Tensor, nn
 
-from dynaseg.io.files import atomic_write
+from dynaseg.io.files import write_file
 
 SUFFIX = '.pt'
 DIGEST = re.compile('[0-9a-f]{32}')
@@ -24,58 +25,58 @@ class FeatureCache:
     that cannot be read is computed anew. Several processes may share a folder.
 
     Args:
-        folder: where levels are kept: in it a subfolder for each network and way of seeing, by its
-            digest, and in that a file for each image.
+        backbone: the backbone. Its weights, when the first levels are wanted, are told apart.
+        settings: what levels depend on besides weights and pixels, in words.
+        folder: where levels are kept: in it a subfolder for each network with its settings, by
+            their digest, and in that a file for each image.
         max_gib: bound of the folder's size, in GiB. When it is reached, levels of other networks
             are removed, those first that were used longest ago; then no more are stored.
 
     Raises:
-        ValueError: if ``max_gib`` is not positive.
+        ValueError: if the backbone is trained, so that its levels change, or ``max_gib`` is not
+            positive.
 
     Example:
         >>> import tempfile
         >>> pixels = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     cache = FeatureCache(folder)
-        ...     cache.open('resnet18', torch.ones(5))
-        ...     first, = cache.get_batch(pixels, lambda pixels: [torch.ones(1, 2, 1, 1)])
-        ...     again, = cache.get_batch(pixels, lambda pixels: [torch.zeros(1, 2, 1, 1)])
+        ...     cache = FeatureCache(nn.Identity(), 'as it is', folder)
+        ...     first, = cache(pixels, lambda pixels: [torch.ones(1, 2, 1, 1)])
+        ...     again, = cache(pixels, lambda pixels: [torch.zeros(1, 2, 1, 1)])
         >>> torch.equal(first, again)
         True
     """
 
-    def __init__(self, folder: str | os.PathLike, max_gib: float = 8.0) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        settings: str,
+        folder: str | os.PathLike,
+        max_gib: float = 8.0,
+    ) -> None:
         if not max_gib > 0:
             raise ValueError(f'max_gib must be positive, got {max_gib!r}')
+        if any(weight.requires_grad for weight in backbone.parameters()):
+            raise ValueError(
+                'levels can be kept of a frozen backbone alone: leave it out, or set frozen=True '
+                '(frozen_stages and norm_cfg.requires_grad of a ResNet)'
+            )
+        self.backbone = backbone
+        self.settings = settings
         self.root = Path(folder)
         self.limit = max_gib * GIB
         self.folder = None
         self.used = 0
         self.is_full = False
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it is known whose levels are wanted."""
-        return self.folder is not None
-
-    @staticmethod
-    def refuse_trained(backbone: nn.Module) -> None:
-        """Raise ValueError where a backbone is trained, so that its levels change."""
-        if any(weight.requires_grad for weight in backbone.parameters()):
-            raise ValueError(
-                'levels can be kept of a frozen backbone alone: leave it out, or set frozen=True '
-                '(frozen_stages and norm_cfg.requires_grad of a ResNet)'
-            )
-
-    def open(self, *network: Tensor | str) -> None:
-        """Say what the levels depend on besides the pixels: settings and weights."""
-        self.folder = self.root / digest(*network)
+    def _open(self) -> None:
+        self.folder = self.root / digest(self.settings, *self.backbone.state_dict().values())
         self.folder.mkdir(parents=True, exist_ok=True)
         os.utime(self.folder)
         self.used = sum(self._measure(folder) for folder in self._list_folders())
 
-    def get_batch(self, images: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
-        """Get the levels of images, as :meth:`get` those of each.
+    def __call__(self, images: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
+        """Get the levels of images, float32, on their device.
 
         Args:
             images: pixels, (N, 3, H, W).
@@ -84,17 +85,13 @@ class FeatureCache:
         Returns:
             The levels, each (N, C, h, w).
         """
-        found = [self.get(image, compute) for image in images.split(1)]
+        if self.folder is None:
+            self._open()
+        found = [self._get(image, compute) for image in images.split(1)]
         return [torch.cat(level) for level in zip(*found, strict=True)]
 
     @torch.no_grad()
-    def get(self, image: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
-        """Get the levels of an image, float32, each (1, C, h, w), on the device of the image.
-
-        Args:
-            image: pixels, (1, 3, H, W).
-            compute: computes its levels, called where they are not on disk.
-        """
+    def _get(self, image: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
         path = self.folder / f'{digest(image)}{SUFFIX}'
         levels = None
         try:
@@ -109,17 +106,17 @@ class FeatureCache:
         return [level.to(image.device, torch.float32) for level in levels]
 
     def _store(self, path: Path, levels: list[Tensor]) -> None:
-        size = sum(level.nbytes for level in levels)
-        if self.used + size > self.limit:
-            self._remove_others(size)
-        if self.used + size > self.limit:
-            if not self.is_full:
-                print_log(f'{self.root} is full: further features are not stored', 'dynaseg')
+        buffer = io.BytesIO()
+        torch.save(levels, buffer)
+        content = buffer.getvalue()
+        if self.used + len(content) > self.limit:
+            self._remove_others(len(content))
+        if self.used + len(content) <= self.limit:
+            write_file(path, content)
+            self.used += len(content)
+        elif not self.is_full:
+            print_log(f'{self.root} is full: further levels are not stored', 'dynaseg')
             self.is_full = True
-            return
-        with atomic_write(path) as temporary:
-            torch.save(levels, temporary)
-        self.used += path.stat().st_size
 
     def _remove_others(self, size: int) -> None:
         """Remove other networks' features, longest unused first, until so many bytes are free."""

@@ -72,7 +72,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         feature_cache: with a dict of ``folder`` and ``max_gib`` (8) as of
             :class:`~dynaseg.mmseg.feature_cache.FeatureCache`, what the backbone, which must be
             frozen, computes of training images is kept on disk: worth it where the pipeline gives
-            an image again as it was.
+            an image again as it was. With ``tests=True``, and where training is as tested, the same
+            holds of test images, so that a second checkpoint is tested in less time.
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
@@ -123,15 +124,20 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
             raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
         self.sees_as_tested = (train_cfg or {}).get('as_tested', False)
-        self.cache = None
+        self.cache, self.caches_tests = None, False
         if feature_cache is not None:
             with named('feature_cache'):
-                self.cache = FeatureCache(**feature_cache)
-                self.cache.refuse_trained(self.backbone)
-        self.backbone_config = repr(backbone)
+                self._make_cache(repr(backbone), dict(feature_cache))
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
+
+    def _make_cache(self, backbone: str, settings: dict) -> None:
+        self.caches_tests = settings.pop('tests', False)
+        if self.caches_tests and not self.sees_as_tested:
+            raise ValueError('tests=True needs train_cfg.as_tested=True')
+        view = self.sees_as_tested, self.predict_scale, self.predict_pixels
+        self.cache = FeatureCache(self.backbone, f'{backbone} {self.normalise} {view}', **settings)
 
     def make_predictor(
         self, names: ClusterNames | None = None
@@ -164,16 +170,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The levels, each (N, C, h, w).
         """
-        if self.cache is None:
-            return self._compute_levels(img)
-        if not self.cache.is_open:
-            view = self.sees_as_tested, self.predict_scale, self.predict_pixels
-            weights = self.backbone.state_dict().values()
-            self.cache.open(self.backbone_config, repr(self.normalise), repr(view), *weights)
-        return self.cache.get_batch(img, self._compute_levels)
-
-    def _compute_levels(self, img: Tensor) -> list[Tensor]:
         img = self.normalise(img)
+        return self._compute(img) if self.cache is None else self.cache(img, self._compute)
+
+    def _compute(self, img: Tensor) -> list[Tensor]:
         return self.backbone(self._see_as_in_tests(img) if self.sees_as_tested else img)
 
     def _see_as_in_tests(self, img: Tensor) -> Tensor:
@@ -223,7 +223,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The response map, (N, q, H, W).
         """
-        response = self.response(self._see_as_in_tests(img))
+        if self.caches_tests:
+            response = self.decode_head(self._apply_neck(self.cache(img, self._compute)))
+        else:
+            response = self.response(self._see_as_in_tests(img))
         return resize_maps(response, img.shape[2:], self.align_corners)
 
     def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:

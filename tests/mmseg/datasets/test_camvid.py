@@ -50,9 +50,7 @@ def test_training_needs_no_masks(root):
 
 
 def test_wrong_data_are_errors_that_say_what_was_expected(root):
-    with pytest.raises(
-        ValueError, match=r"subset must be one of \('train', 'val'\) in split 'last67', got 'test'"
-    ):
+    with pytest.raises(ValueError, match=r"subset must be one of .* in split 'last67', got 'test'"):
         CamVidDataset([], 'test', str(root))
     Image.fromarray(np.full((6, 8), 40, np.uint8)).save(root / 'trainannot/d.png')
     dataset = CamVidDataset([], 'val', str(root), test_mode=True)
@@ -82,7 +80,7 @@ def test_splits_of_the_training_images(split, train, test):
 
 
 def test_the_standard_split_has_a_folder_for_each_subset(root, monkeypatch):
-    with pytest.raises(ValueError, match="split must be one of .*, got 'mine'"):
+    with pytest.raises(ValueError, match=r"split must be one of .*, got 'mine'"):
         CamVidDataset([], 'train', str(root), split='mine')
     monkeypatch.setattr(camvid, 'NUM_IMAGES', {'train': 5, 'val': 5, 'test': 4})
     for folder in ('', 'annot'):
