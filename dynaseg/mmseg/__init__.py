@@ -13,5 +13,6 @@ compat.apply()
 
 from dynaseg.mmseg import datasets, models  # noqa: E402
 from dynaseg.mmseg.kmeans_start import KMeansStartHook  # noqa: E402
+from dynaseg.mmseg.noise_whitening_start import NoiseWhiteningHook  # noqa: E402
 
-__all__ = ['KMeansStartHook', 'datasets', 'models']
+__all__ = ['KMeansStartHook', 'NoiseWhiteningHook', 'datasets', 'models']

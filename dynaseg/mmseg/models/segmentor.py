@@ -18,6 +18,7 @@ from dynaseg.core.sizes import (
 )
 from dynaseg.io.names import ClusterNames
 from dynaseg.io.palette import distinct_palette
+from dynaseg.mmseg.feature_cache import FeatureCache
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
 from dynaseg.mmseg.models.predictors import (
@@ -29,6 +30,7 @@ from dynaseg.mmseg.models.predictors import (
 from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
+TRAIN_KEYS = ('as_tested',)
 TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine'}  # of tests without fits
 TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
@@ -50,7 +52,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         neck: config of the neck.
         img_norm_cfg: ``mean``, ``std`` and ``to_rgb`` as of MMSegmentation's ``Normalize``;
             ImageNet's by default.
-        train_cfg: has no entries.
+        train_cfg: with ``as_tested=True`` the network sees training images enlarged as ``test_cfg``
+            says of test images; in the size that the pipeline gives them otherwise.
         test_cfg: ``mode='whole'``, as in MMSegmentation. As trained, the network sees images
             enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
             which also bounds larger images; with ``refine``, a dict of arguments of
@@ -66,6 +69,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             the segmentor's weights and further fresh ones, to the ``channels`` ('texture') of the
             image, of which the backbone takes so many (9). ``preset='deep'`` weighs the features
             of a further ``backbone``, of which fits see principal ``components`` as well.
+        feature_cache: with a dict of ``folder`` and ``max_gib`` (8) as of
+            :class:`~dynaseg.mmseg.feature_cache.FeatureCache`, what the backbone, which must be
+            frozen, computes of training images is kept on disk: worth it where the pipeline gives
+            an image again as it was. With ``tests=True``, and where training is as tested, the same
+            holds of test images, so that a second checkpoint is tested in less time.
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
@@ -83,6 +91,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         img_norm_cfg: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
+        feature_cache: dict | None = None,
         init_cfg: dict | None = None,
         pretrained: str | None = None,
     ) -> None:
@@ -91,7 +100,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         refuse_old_keys(parts | {'train_cfg': train_cfg, 'test_cfg': test_cfg})
         if test_cfg.mode != 'whole':
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
-        refuse_unknown_keys('train_cfg', train_cfg or {}, ())
+        refuse_unknown_keys('train_cfg', train_cfg or {}, TRAIN_KEYS)
         refuse_unknown_keys('test_cfg', test_cfg, TEST_KEYS)
         super().__init__(
             backbone=backbone,
@@ -114,9 +123,21 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
         if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
             raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
+        self.sees_as_tested = (train_cfg or {}).get('as_tested', False)
+        self.cache, self.caches_tests = None, False
+        if feature_cache is not None:
+            with named('feature_cache'):
+                self._make_cache(repr(backbone), dict(feature_cache))
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
+
+    def _make_cache(self, backbone: str, settings: dict) -> None:
+        self.caches_tests = settings.pop('tests', False)
+        if self.caches_tests and not self.sees_as_tested:
+            raise ValueError('tests=True needs train_cfg.as_tested=True')
+        view = self.sees_as_tested, self.predict_scale, self.predict_pixels
+        self.cache = FeatureCache(self.backbone, f'{backbone} {self.normalise} {view}', **settings)
 
     def make_predictor(
         self, names: ClusterNames | None = None
@@ -140,8 +161,27 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         """
         return self.decode_head(self.extract_feat(img))
 
+    def training_levels(self, img: Tensor) -> list[Tensor]:
+        """Compute the backbone's levels of training images, or find them in the cache.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (N, 3, H, W).
+
+        Returns:
+            The levels, each (N, C, h, w).
+        """
+        img = self.normalise(img)
+        return self._compute(img) if self.cache is None else self.cache(img, self._compute)
+
+    def _compute(self, img: Tensor) -> list[Tensor]:
+        return self.backbone(self._see_as_in_tests(img) if self.sees_as_tested else img)
+
+    def _see_as_in_tests(self, img: Tensor) -> Tensor:
+        img = limit_size(img, self.predict_pixels)
+        return enlarge(img, self.predict_scale, self.predict_pixels)
+
     def features(self, img: Tensor) -> Tensor:
-        """Compute the features from which the head computes its responses.
+        """Compute the features from which the head computes its responses, as in training.
 
         Args:
             img: pixels, BGR, 0 to 255, (N, 3, H, W).
@@ -149,7 +189,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The features, (N, C, h, w).
         """
-        return self.decode_head.gather(self.extract_feat(self.normalise(img)))
+        return self.decode_head.gather(self._apply_neck(self.training_levels(img)))
+
+    def _apply_neck(self, levels: list[Tensor]) -> Sequence[Tensor]:
+        return self.neck(levels) if self.with_neck else levels
 
     def forward_train(
         self, img: Tensor, img_metas: list[dict], gt_semantic_seg: Tensor | None = None
@@ -167,7 +210,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         refuse_normalised(img_metas)
         if self.segmentation.num_fits > 1:
             raise ValueError('test_cfg.regions with fit: networks are fitted in tests, not trained')
-        return self.decode_head.losses(self.response(self.normalise(img)))
+        levels = self._apply_neck(self.training_levels(img))
+        return self.decode_head.losses(self.decode_head(levels))
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
         """Compute the response map at the images' size.
@@ -179,9 +223,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The response map, (N, q, H, W).
         """
-        seen = limit_size(img, self.predict_pixels)
-        seen = enlarge(seen, self.predict_scale, self.predict_pixels)
-        return resize_maps(self.response(seen), img.shape[2:], self.align_corners)
+        if self.caches_tests:
+            response = self.decode_head(self._apply_neck(self.cache(img, self._compute)))
+        else:
+            response = self.response(self._see_as_in_tests(img))
+        return resize_maps(response, img.shape[2:], self.align_corners)
 
     def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
         """Compute the probabilities of the clusters, refined where ``test_cfg`` says so.
