@@ -2,14 +2,19 @@
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import binary_dilation
 
 CONTEXT = 2.0  # half the side of a crop, in radii of what it shows
 LEAST_SHARE = 0.15  # half the side of a crop, at least, as a share of the image's shorter side
-VEIL, OPACITY = (244, 244, 244), 0.7  # what is laid over the pixels of other labels
+VEIL, OPACITY = (128, 128, 128), 0.75  # what is laid over the pixels of other labels
+OUTLINE = (255, 64, 200)  # as hardly anything in photographs is
 
 
 def choose_box(
-    size: tuple[int, int], centre: tuple[float, float], radius: float
+    size: tuple[int, int],
+    centre: tuple[float, float],
+    radius: float,
+    least_share: float = LEAST_SHARE,
 ) -> tuple[int, int, int, int]:
     """Choose the square that shows a part of an image and something of what is around it.
 
@@ -17,6 +22,7 @@ def choose_box(
         size: width and height of the image.
         centre: x and y of the part.
         radius: of the part, in pixels.
+        least_share: half the side of the square, at least, as a share of the image's shorter side.
 
     Returns:
         Left, top, right and bottom, as Pillow takes them; inside of the image.
@@ -26,7 +32,7 @@ def choose_box(
         (60, 20, 100, 60)
     """
     shorter = min(size)
-    side = min(shorter, round(2 * max(CONTEXT * radius, LEAST_SHARE * shorter)))
+    side = min(shorter, round(2 * max(CONTEXT * radius, least_share * shorter)))
     left, top = (
         min(max(round(place - side / 2), 0), length - side)
         for place, length in zip(centre, size, strict=True)
@@ -35,7 +41,7 @@ def choose_box(
 
 
 def veil(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Lay a veil over what of an image is not in a mask.
+    """Lay a veil over what of an image is not in a mask, and outline the mask.
 
     Args:
         image: RGB, uint8, (H, W, 3).
@@ -45,10 +51,12 @@ def veil(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         RGB, uint8, (H, W, 3).
 
     Example:
-        >>> veil(np.zeros((1, 2, 3), np.uint8), np.array([[True, False]]))[..., 0]
-        array([[  0, 170]], dtype=uint8)
+        >>> veil(np.zeros((1, 3, 3), np.uint8), np.array([[True, False, False]]))[..., 0]
+        array([[  0, 255,  96]], dtype=uint8)
     """
     veiled = Image.blend(
         Image.fromarray(image), Image.new('RGB', image.shape[1::-1], VEIL), OPACITY
     )
-    return np.where(mask[..., None], image, np.asarray(veiled))
+    veiled = np.where(mask[..., None], image, np.asarray(veiled))
+    veiled[binary_dilation(mask) & ~mask] = OUTLINE
+    return veiled

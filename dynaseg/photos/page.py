@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import quote
 
-from dynaseg.io.files import write_file
 from dynaseg.io.pages import load_templates, show_text
 from dynaseg.io.palette import distinct_palette
 from dynaseg.photos.legend import Legend
@@ -128,12 +127,6 @@ def render_page(
             if 0 <= other < overview.num_pages
         },
     )
-
-
-def write_assets(out_dir: Path) -> None:
-    """Write the scripts and styles of the pages into the folder of the outputs."""
-    for path in ASSETS.iterdir():
-        write_file(out_dir / 'assets' / path.name, path.read_bytes())
 
 
 def draw_chart(counts: Sequence[int], clusters: int, floor: int = 1) -> dict[str, object]:

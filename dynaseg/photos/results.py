@@ -8,16 +8,10 @@ from os import PathLike
 from pathlib import Path
 
 from dynaseg.io.files import remove_parts, write_file
+from dynaseg.io.pages import write_assets
 from dynaseg.photos.legend import Legend
 from dynaseg.photos.outputs import OUTPUTS, RECORDS_NAME, are_as_recorded, output_paths
-from dynaseg.photos.page import (
-    LEGEND_NAME,
-    PAGE_SIZE,
-    Overview,
-    page_name,
-    render_page,
-    write_assets,
-)
+from dynaseg.photos.page import ASSETS, LEGEND_NAME, PAGE_SIZE, Overview, page_name, render_page
 from dynaseg.photos.records import RecordFile
 
 MAX_SAVING_SHARE = 0.05  # of the time of a run
@@ -83,7 +77,7 @@ class Results:
             else:
                 self._records.start(settings)
             self._remove_parts()
-            write_assets(self.out_dir)
+            write_assets(ASSETS, self.out_dir)
             self.save()
         except BaseException:
             self._records.close()
