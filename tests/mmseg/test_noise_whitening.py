@@ -76,8 +76,8 @@ def train(model, *hooks, iterations=1, start=0):
 def test_the_neck_is_fitted_to_the_training_set():
     model = train(build(NECK), NoiseWhiteningHook(**HOOK))
     statistics = NoiseStatistics(40)
-    for item in Noise():
-        img = item['img'][None]
+    for index in range(len(Noise())):
+        img = Noise()[index]['img'][None]
         cells = img[0].float().reshape(3, 8, 8, 12, 8).mean(dim=(2, 4)).flip(0)
         lab = torch.from_numpy(rgb2lab(cells.permute(1, 2, 0).numpy() / 255)).permute(2, 0, 1)
         with torch.no_grad():
