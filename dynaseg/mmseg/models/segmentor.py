@@ -10,7 +10,6 @@ from dynaseg.core import ProbabilityRefinement
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.core.sizes import (
     check_prediction,
-    enlarge,
     enlarge_labels,
     limit_size,
     limited_size,
@@ -18,8 +17,8 @@ from dynaseg.core.sizes import (
 )
 from dynaseg.io.names import ClusterNames
 from dynaseg.io.palette import distinct_palette
-from dynaseg.mmseg.feature_cache import FeatureCache
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
+from dynaseg.mmseg.models.levels import LevelsMixin
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
 from dynaseg.mmseg.models.predictors import (
     SegmentationSettings,
@@ -36,7 +35,7 @@ TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
 @SEGMENTORS.register_module()
-class DynaSeg(FromScratchMixin, EncoderDecoder):
+class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
     """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
 
     A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the
@@ -123,21 +122,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
         if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
             raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
-        self.sees_as_tested = (train_cfg or {}).get('as_tested', False)
-        self.cache, self.caches_tests = None, False
-        if feature_cache is not None:
-            with named('feature_cache'):
-                self._make_cache(repr(backbone), dict(feature_cache))
+        self.prepare_levels(repr(backbone), train_cfg or {}, feature_cache)
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
-
-    def _make_cache(self, backbone: str, settings: dict) -> None:
-        self.caches_tests = settings.pop('tests', False)
-        if self.caches_tests and not self.sees_as_tested:
-            raise ValueError('tests=True needs train_cfg.as_tested=True')
-        view = self.sees_as_tested, self.predict_scale, self.predict_pixels
-        self.cache = FeatureCache(self.backbone, f'{backbone} {self.normalise} {view}', **settings)
 
     def make_predictor(
         self, names: ClusterNames | None = None
@@ -161,39 +149,6 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         """
         return self.decode_head(self.extract_feat(img))
 
-    def training_levels(self, img: Tensor) -> list[Tensor]:
-        """Compute the backbone's levels of training images, or find them in the cache.
-
-        Args:
-            img: pixels, BGR, 0 to 255, (N, 3, H, W).
-
-        Returns:
-            The levels, each (N, C, h, w).
-        """
-        img = self.normalise(img)
-        return self._compute(img) if self.cache is None else self.cache(img, self._compute)
-
-    def _compute(self, img: Tensor) -> list[Tensor]:
-        return self.backbone(self._see_as_in_tests(img) if self.sees_as_tested else img)
-
-    def _see_as_in_tests(self, img: Tensor) -> Tensor:
-        img = limit_size(img, self.predict_pixels)
-        return enlarge(img, self.predict_scale, self.predict_pixels)
-
-    def features(self, img: Tensor) -> Tensor:
-        """Compute the features from which the head computes its responses, as in training.
-
-        Args:
-            img: pixels, BGR, 0 to 255, (N, 3, H, W).
-
-        Returns:
-            The features, (N, C, h, w).
-        """
-        return self.decode_head.gather(self._apply_neck(self.training_levels(img)))
-
-    def _apply_neck(self, levels: list[Tensor]) -> Sequence[Tensor]:
-        return self.neck(levels) if self.with_neck else levels
-
     def forward_train(
         self, img: Tensor, img_metas: list[dict], gt_semantic_seg: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -210,7 +165,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         refuse_normalised(img_metas)
         if self.segmentation.num_fits > 1:
             raise ValueError('test_cfg.regions with fit: networks are fitted in tests, not trained')
-        levels = self._apply_neck(self.training_levels(img))
+        levels = self.apply_neck(self.training_levels(img))
         return self.decode_head.losses(self.decode_head(levels))
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
@@ -223,10 +178,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The response map, (N, q, H, W).
         """
-        if self.caches_tests:
-            response = self.decode_head(self._apply_neck(self.cache(img, self._compute)))
-        else:
-            response = self.response(self._see_as_in_tests(img))
+        response = self.decode_head(self.apply_neck(self.test_levels(img)))
         return resize_maps(response, img.shape[2:], self.align_corners)
 
     def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
