@@ -18,4 +18,4 @@ model = dict(
     test_cfg=dict(refine=dict(subsample=4)),
     feature_cache=dict(folder='work_dirs/features', max_gib=8),
 )
-custom_hooks = [dict(type='NoiseWhiteningHook'), dict(type='KMeansStartHook')]
+custom_hooks = [dict(type='NoiseWhiteningHook'), dict(type='KMeansStartHook', scale=4.0)]

@@ -2,6 +2,7 @@ from collections.abc import Mapping, Sequence
 
 import mmcv
 import numpy as np
+import torch
 from mmseg.models.builder import SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
@@ -15,7 +16,8 @@ from dynaseg.core.sizes import (
     limited_size,
     resize_maps,
 )
-from dynaseg.io.names import ClusterNames
+from dynaseg.core.voting import give_to_strongest, sum_groups
+from dynaseg.io.names import ClusterNames, read_names
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.levels import LevelsMixin
@@ -30,7 +32,7 @@ from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 TRAIN_KEYS = ('as_tested',)
-TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine'}  # of tests without fits
+TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine', 'names'}  # of tests without fits
 TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
@@ -56,9 +58,10 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
         test_cfg: ``mode='whole'``, as in MMSegmentation. As trained, the network sees images
             enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
             which also bounds larger images; with ``refine``, a dict of arguments of
-            :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges. With
+            :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges; with
+            ``names``, a file of :mod:`dynaseg.io.names`, clusters of one name vote together. With
             ``fit``, a dict, every test image is fitted from the segmentor's weights with the head's
-            loss, and these three have no place; it holds arguments of
+            loss, and these four have no place; it holds arguments of
             :class:`dynaseg.core.Fitter`, ``refine``, a dict of arguments of
             :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the least number of
             clusters: a number, or ``'silhouette'`` for that of the image's colours. With
@@ -123,6 +126,10 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
         if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
             raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
         self.prepare_levels(repr(backbone), train_cfg or {}, feature_cache)
+        self.groups = None
+        if test_cfg.get('names') is not None:
+            with named('test_cfg.names'):
+                self.vote_by_names(read_names(test_cfg['names']))
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
@@ -195,6 +202,15 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
         refuse_normalised(img_meta)
         img = self.normalise(img)
         probabilities = super().inference(img, img_meta, rescale)
+        if self.groups is None:
+            return self._refine(probabilities, img, img_meta, rescale)
+        groups = self.groups.to(probabilities.device)
+        sums = self._refine(sum_groups(probabilities, groups), img, img_meta, rescale)
+        return give_to_strongest(sums, probabilities, groups)
+
+    def _refine(
+        self, probabilities: Tensor, img: Tensor, img_meta: list[dict], rescale: bool
+    ) -> Tensor:
         if self.refinement is None:
             return probabilities
         if rescale:  # which leaves the padding out
@@ -203,6 +219,21 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
         if img_meta[0]['flip']:
             img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
         return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
+
+    def vote_by_names(self, names: ClusterNames) -> None:
+        """Let the clusters of one name vote together from now on, in all that labels images.
+
+        A pixel gets the name with the largest probability, and of its clusters the strongest.
+
+        Raises:
+            ValueError: if there are names of clusters that the head has not.
+        """
+        labels, _ = names.number_labels(self.num_classes)
+        unnamed = [cluster not in names.names for cluster in range(self.num_classes)]
+        groups = torch.from_numpy(labels)
+        # Clusters without a name have nothing in common.
+        groups[unnamed] = groups.max() + torch.arange(sum(unnamed))
+        self.groups = groups
 
     def predict(
         self, img: Tensor, size: Sequence[int] | None = None, meta: Mapping | None = None
