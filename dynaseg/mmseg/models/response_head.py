@@ -110,6 +110,10 @@ class ResponseHead(BaseDecodeHead):
         self.norm.weight.copy_(factor * deviation)
         self.norm.bias.copy_(factor * mean)
 
+    def training_losses(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Compute the parts of the loss from the feature levels, each (N, C, h, w)."""
+        return self.losses(self(inputs))
+
     def losses(self, seg_logit: Tensor, seg_label: Tensor | None = None) -> dict[str, Tensor]:
         """Compute the parts of the loss.
 

@@ -172,8 +172,7 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
         refuse_normalised(img_metas)
         if self.segmentation.num_fits > 1:
             raise ValueError('test_cfg.regions with fit: networks are fitted in tests, not trained')
-        levels = self.apply_neck(self.training_levels(img))
-        return self.decode_head.losses(self.decode_head(levels))
+        return self.decode_head.training_losses(self.apply_neck(self.training_levels(img)))
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
         """Compute the response map at the images' size.
