@@ -106,9 +106,10 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
                         buttons=['fullscreen'],
                     )
                 with gr.Tab('Scribble', id='scribbles'):
+                    gr.Markdown('Green on the subject; red, by the palette, on what is around it.')
                     canvas = gr.ImageEditor(
-                        label='Green on the subject; red, by the palette, on what is around it',
-                        height=600,
+                        show_label=False,
+                        height=560,
                         sources=(),
                         transforms=(),
                         layers=False,

@@ -48,7 +48,7 @@ class Opening:
             return  # as reading it says
         if megapixels > self.max_megapixels:
             raise ImageReadError(
-                path, f'{megapixels:.0f} megapixels, and at most {self.max_megapixels:g} are taken'
+                path, f'{megapixels:.3g} megapixels, and at most {self.max_megapixels:g} are taken'
             )
 
 

@@ -141,7 +141,7 @@ def describe_mask(mask: np.ndarray) -> dict:
         # In the order of scikit-image holes run the other way, and have a negative area.
         corners = approximate_polygon(line, TOLERANCE)[:-1, ::-1] - 0.5
         x, y = corners.T
-        if (x * np.roll(y, 1) - y * np.roll(x, 1)).sum() > 0 and len(corners) >= 3:
+        if (x * np.roll(y, 1) - y * np.roll(x, 1)).sum() < 0 and len(corners) >= 3:
             polygons.append(corners.ravel().round(2).tolist())
     (annotation,) = describe_regions(mask - 1)
     return annotation | {'segmentation': polygons}
