@@ -29,7 +29,8 @@ ALLOWED = {
     'mmseg': {'core', 'io', 'predictor', 'device', ''},
     'photos': {'core', 'io', 'predictor'},
     'analysis': {'core', 'io', 'mmseg'},
-    'api': {'core', 'io', 'predictor', 'device', 'version', 'mmseg', 'photos'},
+    'app': {'core', 'io', 'photos'},
+    'api': {'app', 'core', 'io', 'predictor', 'device', 'version', 'mmseg', 'photos'},
     'cli': {'api'},
     '': {'api', 'version'},
 }
