@@ -42,6 +42,7 @@ def load_predictor(
     checkpoint: str | PathLike | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
+    cfg_options: Sequence[str] = (),
 ) -> tuple[Predictor, dict[str, object]]:
     """Build what segments images in memory.
 
@@ -53,6 +54,7 @@ def load_predictor(
         checkpoint: file with trained weights; fresh ones, drawn from ``seed``, where None.
         device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
         seed: seed of the fresh weights, at least 0.
+        cfg_options: changes of the config, such as ``'model.test_cfg.regions.num_fits=8'``.
 
     Returns:
         The predictor, which segments a list of images, and what its results depend on.
@@ -62,7 +64,7 @@ def load_predictor(
         ImportError: if OpenMMLab is needed and not installed; it says how to install it.
         ValueError: if the config, the checkpoint, the device or the seed is unfit.
     """
-    if config is not None or checkpoint is not None:
+    if config is not None or checkpoint is not None or cfg_options:
         try:
             from dynaseg.mmseg.predictor import build_predictor
         except ImportError as error:
@@ -72,7 +74,8 @@ def load_predictor(
                 f'configs and checkpoints need OpenMMLab, of which {error.name} is missing: see '
                 '"Installing" in the README of DynaSeg for pip install "dynaseg[mmseg]"'
             ) from error
-        return build_predictor(config or 'dynaseg/segment.py', checkpoint, device, seed)
+        config = config or 'dynaseg/segment.py'
+        return build_predictor(config, checkpoint, device, seed, cfg_options)
     return make_region_predictor(find_device(device), seed), {'config': 'regions', 'seed': seed}
 
 
@@ -225,6 +228,7 @@ def segment_images(
     workers: int | None = None,
     scheduler: str | None = None,
     export: Sequence[str] = (),
+    cfg_options: Sequence[str] = (),
 ) -> list[dict]:
     """Segment photographs without labels, by DynaSeg (Guermazi et al., 2024).
 
@@ -261,6 +265,7 @@ def segment_images(
         export: formats of other tools that the regions are written in as well: ``'coco'``
             (:func:`dynaseg.photos.exports.export_coco`) and ``'geotiff'``
             (:func:`dynaseg.photos.exports.export_geotiff`).
+        cfg_options: as for :func:`load_predictor`.
 
     Returns:
         A record an image, in the order of ``inputs``: ``file`` (absolute path), ``name``, ``bytes``
@@ -306,7 +311,7 @@ def segment_images(
     if others:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(others.items()))
         print(f'passed over, no images by their names: {kinds}', file=sys.stderr)
-    predictor, settings = load_predictor(config, checkpoint, device, seed)
+    predictor, settings = load_predictor(config, checkpoint, device, seed, cfg_options)
     settings = {'version': __version__, **settings, **asdict(choice)}
     on_gpu = device.type != 'cpu'
     with Results(out_dir, settings, overwrite) as results:

@@ -41,6 +41,9 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         help="path of a config, or its name under DynaSeg's configs/ (what suits photographs)",
     )
     parser.add_argument('--checkpoint', help='trained weights to start from (fresh ones)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes of the config'
+    )
     parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
     parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
     parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')
