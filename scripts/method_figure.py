@@ -42,15 +42,15 @@ def fit(weighting: str) -> tuple[list[int], list[float], dict[int, np.ndarray]]:
 def draw_method(out: Path) -> None:
     """Draw the figure and write it, PNG."""
     found = {weighting: fit(weighting) for weighting in DEFAULT_MU}
-    figure = plt.figure(figsize=(11, 5.4), layout='constrained')
-    above, below = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    figure = plt.figure(figsize=(11, 4.8), layout='constrained')
+    above, below = figure.subfigures(2, 1, height_ratios=(1.3, 1))
     clusters, weights = above.subplots(1, 2)
     for weighting, (counts, values, _) in found.items():
         style = {'color': COLOURS[weighting], 'label': f'{weighting}: {FORMULAS[weighting]}'}
         clusters.plot(counts, **style)
         weights.plot(values, **style)
     clusters.set(xlabel='step', ylabel="clusters $q'$ of the image", ylim=0)
-    weights.set(xlabel='step', ylabel='weight of spatial continuity', yscale='log')
+    weights.set(xlabel='step', ylabel='weight of spatial continuity', ylim=0)
     weights.legend(frameon=False)
     for axes in (clusters, weights):
         axes.spines[['top', 'right']].set_visible(False)
