@@ -57,9 +57,10 @@ def explain(error: BaseException) -> str:
 @contextmanager
 def naming(key: str, *kinds: type[Exception]) -> Iterator[None]:
     """Turn errors of these kinds, all if none is given, into a :class:`ConfigError` of a key."""
+    kinds = kinds or (Exception,)
     try:
         yield
     except ConfigError:
         raise
-    except kinds or Exception as error:
+    except kinds as error:
         raise ConfigError(f'{key}: {explain(error)}') from error

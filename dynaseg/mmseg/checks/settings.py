@@ -31,6 +31,7 @@ LOADERS = tuple(f'{subset}_dataloader' for subset in SUBSETS)
 # What the training script gives a runner, a loader and a hook.
 OF_RUNNERS = ('model', 'batch_processor', 'optimizer', 'work_dir', 'logger', 'meta')
 OF_LOADERS = ('dataset', 'num_gpus', 'dist', 'batch_size', 'num_workers', 'collate_fn', 'sampler')
+HOOK_CONFIGS = {'optimizer_config': 'OptimizerHook', 'checkpoint_config': 'CheckpointHook'}
 # Counts, and the least that each may be.
 COUNTS = {
     'runner.max_iters': 1,
@@ -58,14 +59,14 @@ def check_settings(config: Config, training: bool = False) -> None:
     if training:
         _check_complete(config)
     for key, value in config.items():
-        if key not in TOP_LEVEL and isinstance(value, Mapping):
-            # A config may have variables of its own, so only what looks misspelt is refused.
-            if close := suggest(key, [name for name in TOP_LEVEL if key[:1] == name[:1]]):
-                raise ConfigError(f'{key} is read by nothing{close}')
+        # A config may have variables of its own, so only what looks misspelt is refused.
+        close = suggest(key, [name for name in TOP_LEVEL if key[:1] == name[:1]])
+        if key not in TOP_LEVEL and isinstance(value, Mapping) and close:
+            raise ConfigError(f'{key} is read by nothing{close}')
     for key, value in _walk('', config):
-        if isinstance(value, float) and not math.isfinite(value):
-            if key.rpartition('.')[2] not in INFINITE:
-                raise ConfigError(f'{key}={value}: expected a finite number')
+        may_be_infinite = key.rpartition('.')[2] in INFINITE
+        if isinstance(value, float) and not math.isfinite(value) and not may_be_infinite:
+            raise ConfigError(f'{key}={value}: expected a finite number')
     for key, least in COUNTS.items():
         value = _get(config, key)
         if value is not None and not (
@@ -111,10 +112,10 @@ def _check_complete(config: Config) -> None:
 def _check_data(data: object) -> None:
     check_arguments(
         'data',
-        data,
+        {**data.get('train_dataloader', {}), **data},
         build_dataloader,
         also=(*SUBSETS, *LOADERS, *_loader_keys()),
-        supplied=OF_LOADERS + (() if 'samples_per_gpu' not in data else ()),
+        supplied=OF_LOADERS,
     )
     for subset in SUBSETS:
         if subset in data:
@@ -140,10 +141,7 @@ def _check_schedule(config: Config) -> None:
             _check_policy(key, config[key], suffix)
     if config.get('runner') is not None:
         check_part('runner', config['runner'], RUNNERS, supplied=OF_RUNNERS)
-    for key, kind in (
-        ('optimizer_config', 'OptimizerHook'),
-        ('checkpoint_config', 'CheckpointHook'),
-    ):
+    for key, kind in HOOK_CONFIGS.items():
         if config.get(key) is not None:
             check_part(key, {'type': kind, **config[key]}, HOOKS, also=('meta',))
     if config.get('evaluation') is not None:
