@@ -6,9 +6,8 @@ References:
     Feature Clustering, IEEE TIP 2020, https://arxiv.org/abs/2007.09990
 """
 
-from numbers import Real
-
 import math
+from numbers import Real
 
 import torch
 import torch.nn.functional as F

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmcv import Config
 
-from dynaseg.mmseg.configs import find_config, load_config
+from dynaseg.mmseg.configs import load_config
 
 TEMPLATE = """\
 # Inherits from {base}. Train and test it with
