@@ -3,11 +3,13 @@
 ``import dynaseg.mmseg`` applies them all; applying them again changes nothing.
 """
 
+import os
 import runpy
 import sys
 from functools import cache
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import NoReturn
 
 import mmcv.engine
 import mmcv.parallel._functions
@@ -24,7 +26,9 @@ from mmcv.parallel.scatter_gather import scatter_kwargs
 from mmcv.utils import print_log
 from mmseg.utils.util_distribution import build_ddp
 
+from dynaseg.mmseg.checks.errors import find_root
 from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.errors import UserError
 
 _init_dist_pytorch = mmcv.runner.dist_utils._init_dist_pytorch
 _collect_results_cpu = mmcv.engine.collect_results_cpu
@@ -154,16 +158,33 @@ def translate_arguments(arguments: list[str]) -> list[str]:
 def run_mmseg_script(name: str) -> None:
     """Run one of MMSegmentation's own scripts with this process's arguments, repaired.
 
+    What is wrong with the config or with files that it names is said in a few lines beforehand.
+
     Args:
         name: the script's file name, ``train.py`` or ``test.py``.
     """
+    from dynaseg.mmseg.checks.run import check_command  # which needs the repairs
+
     script = Path(mmseg.__file__).parent / '.mim' / 'tools' / name
-    arguments = translate_arguments(sys.argv[1:])
-    config = next((argument for argument in arguments if argument.endswith('.py')), None)
-    if config is not None:
-        try:
-            load_config(config)  # which says in a line what is wrong with it
-        except (OSError, ValueError) as error:
-            sys.exit(f'error: {error}')
-    sys.argv = [str(script), *arguments]
-    runpy.run_path(str(script), run_name='__main__')
+    sys.argv = [str(script), *translate_arguments(sys.argv[1:])]
+    functions = runpy.run_path(str(script))
+    arguments = functions['parse_args']()
+    try:
+        config = load_config(arguments.config)
+    except (OSError, ValueError) as error:
+        stop(str(error))
+    try:
+        check_command(config, arguments)
+    except UserError as error:
+        stop(f'{config.filename}: {find_root(error)}')
+    # The script itself knows no names of shipped configs.
+    sys.argv = [config.filename if one == arguments.config else one for one in sys.argv]
+    try:
+        functions['main']()
+    except UserError as error:
+        stop(str(find_root(error)))
+
+
+def stop(message: str) -> NoReturn:
+    """End the process with an error; of several processes the first one says it."""
+    sys.exit(1 if int(os.environ.get('RANK', 0)) else f'error: {message}')

@@ -1,6 +1,9 @@
+import warnings
+from collections.abc import Sequence
+
 import mmcv
 import numpy as np
-from mmseg.models.builder import SEGMENTORS
+from mmseg.models.builder import MODELS, SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
@@ -8,6 +11,9 @@ from dynaseg.core import ProbabilityRefinement
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.core.sizes import check_prediction, enlarge, limit_size, resize_maps
 from dynaseg.io.palette import distinct_palette
+from dynaseg.mmseg.checks.errors import naming
+from dynaseg.mmseg.checks.levels import check_levels
+from dynaseg.mmseg.checks.weights import check_pretrained, has_weights, refuse_other_segmentor
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
 from dynaseg.mmseg.models.predictors import (
@@ -16,7 +22,7 @@ from dynaseg.mmseg.models.predictors import (
     make_predictor,
     named,
 )
-from dynaseg.mmseg.scratch import FromScratchMixin
+from dynaseg.mmseg.scratch import SEED_KEY, FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine'}  # of tests without fits
@@ -56,12 +62,16 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             the segmentor's weights and further fresh ones, to the ``channels`` ('texture') of the
             image, of which the backbone takes so many (9). ``preset='deep'`` weighs the features
             of a further ``backbone``, of which fits see principal ``components`` as well.
+        allow_missing: beginnings of names of weights, such as ``'decode_head.'``, that a checkpoint
+            may lack, or hold in other shapes or beside those of the model; ``['']`` for any. All
+            others must be there.
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
     Raises:
         ValueError: if the tests are not in whole mode (the windows of one image would share no
-            cluster), or an entry of a config is unknown, out of its range, or has another name now.
+            cluster), or an entry of a config is unknown, out of its range, or has another name now;
+            ConfigError, which is one, if a part cannot be built or does not fit the one before it.
         TypeError: if ``fit`` or ``refine`` has an entry that is unknown.
     """
 
@@ -73,6 +83,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         img_norm_cfg: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
+        allow_missing: Sequence[str] = (),
         init_cfg: dict | None = None,
         pretrained: str | None = None,
     ) -> None:
@@ -83,15 +94,23 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
         refuse_unknown_keys('train_cfg', train_cfg or {}, ())
         refuse_unknown_keys('test_cfg', test_cfg, TEST_KEYS)
-        super().__init__(
-            backbone=backbone,
-            decode_head=decode_head,
-            neck=neck,
-            train_cfg=train_cfg,
-            test_cfg=test_cfg,
-            init_cfg=init_cfg,
-            pretrained=pretrained,
-        )
+        self.allow_missing = tuple(allow_missing)
+        try:
+            super().__init__(
+                backbone=backbone,
+                decode_head=decode_head,
+                neck=neck,
+                train_cfg=train_cfg,
+                test_cfg=test_cfg,
+                init_cfg=init_cfg,
+                pretrained=pretrained,
+            )
+        except Exception:  # constructors of any registered module
+            for name, part in parts.items():  # which of them it was
+                if part is not None:
+                    with naming(f'model.{name}'):
+                        MODELS.build(part)
+            raise
         with named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
         self.predict_scale = test_cfg.get('predict_scale', 1.0)
@@ -107,6 +126,31 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
+        check_levels(self, parts, self.segmentation.num_channels)
+
+    def init_weights(self) -> None:
+        """Initialise the weights; those that are pretrained must be of these networks.
+
+        Raises:
+            ConfigError: if a file of weights cannot be read or is of another network.
+        """
+        check_pretrained(self, self.allow_missing)
+        super().init_weights()
+        if not has_weights(self):
+            warnings.warn(
+                f'model.backbone: {type(self.backbone).__name__} starts from random weights; give '
+                "it init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint",
+                stacklevel=2,
+            )
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, *args
+    ) -> None:
+        # MMCV loads strictly, whatever a script says, and passes over what does not fit.
+        if strict and prefix + SEED_KEY not in state_dict:
+            given = {name.removeprefix(prefix): value for name, value in state_dict.items()}
+            refuse_other_segmentor(self, given, self.allow_missing)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args)
 
     def make_predictor(self) -> FittedPredictor | RegionPredictor | TrainedPredictor:
         """Make what segments images, RGB, uint8, (H, W, 3), with the present weights."""
