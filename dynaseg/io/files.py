@@ -51,12 +51,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | str, sync: bool = False) -> None:
     """Write a file whole or not at all, whatever its content.
 
     Args:
         path: the file. Folders above it are made.
         content: bytes, or text that is written as UTF-8.
+        sync: whether to wait until it is on the disk, so that a power cut leaves it whole, too.
 
     Raises:
         OSError: if it cannot be written as a whole, such as on a full disk.
@@ -71,7 +72,11 @@ def write_file(path: Path, content: bytes | str) -> None:
     content = content.encode() if isinstance(content, str) else content
     with atomic_write(path) as temporary:
         try:
-            temporary.write_bytes(content)
+            with temporary.open('wb') as file:
+                file.write(content)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
         except OSError as error:  # as of the file that was asked for
             raise OSError(error.errno, error.strerror, str(path)) from error
         written = temporary.stat().st_size

@@ -9,25 +9,36 @@ from functools import cache
 from itertools import chain, zip_longest
 from pathlib import Path
 
+import mmcv
 import mmcv.engine
 import mmcv.parallel._functions
 import mmcv.runner.dist_utils
+import mmcv.runner.iter_based_runner
 import mmseg.apis.test
 import mmseg.apis.train
+import mmseg.datasets.builder
 import mmseg.utils
 import numpy as np
 import torch
 import torch.distributed as dist
+from mmcv.fileio.file_client import HardDiskBackend
 from mmcv.image import tensor2imgs
 from mmcv.parallel import DataContainer, MMDistributedDataParallel
 from mmcv.parallel.scatter_gather import scatter_kwargs
+from mmcv.runner import IterBasedRunner
 from mmcv.utils import print_log
 from mmseg.utils.util_distribution import build_ddp
+from torch.utils.data import Dataset
 
+from dynaseg.io.reading import ImageReadError
+from dynaseg.mmseg import resume
 from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.training_data import build_dataloader
 
 _init_dist_pytorch = mmcv.runner.dist_utils._init_dist_pytorch
 _collect_results_cpu = mmcv.engine.collect_results_cpu
+_build_dataset = mmseg.datasets.builder.build_dataset
 
 
 def apply() -> None:
@@ -42,6 +53,31 @@ def apply() -> None:
     for module in (mmcv.engine, mmseg.apis.test):
         module.collect_results_cpu = collect_results
     mmseg.apis.test.tensor2imgs = get_images
+    for module in (mmseg.datasets, mmseg.datasets.builder, mmseg.apis.train):
+        module.build_dataloader = build_dataloader
+        module.build_dataset = build_dataset
+    make_trainings_resumable()
+
+
+def make_trainings_resumable() -> None:
+    """Let trainings go on where they were killed; each repair says why in ``resume``."""
+    IterBasedRunner.run = resume.run
+    IterBasedRunner.resume = resume.resume
+    IterBasedRunner.register_hook = resume.register_hook
+    IterBasedRunner.save_checkpoint = resume.save_checkpoint
+    mmcv.runner.iter_based_runner.IterLoader = resume.TrainingLoader
+    HardDiskBackend.put = resume.put
+    mmcv.symlink = resume.symlink
+    for module in (mmseg.utils, mmseg.apis.train):
+        module.find_latest_checkpoint = resume.find_latest_checkpoint
+
+
+def build_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
+    """Build a data set; what it finds wrong with the data is the user's to mend."""
+    try:
+        return _build_dataset(cfg, default_args)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
 
 
 def allow_numpy_scalars() -> None:
@@ -166,4 +202,7 @@ def run_mmseg_script(name: str) -> None:
         except (OSError, ValueError) as error:
             sys.exit(f'error: {error}')
     sys.argv = [str(script), *arguments]
-    runpy.run_path(str(script), run_name='__main__')
+    try:
+        runpy.run_path(str(script), run_name='__main__')
+    except (UserError, ImageReadError) as error:
+        sys.exit(f'error: {error}')
