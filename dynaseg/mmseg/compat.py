@@ -38,7 +38,7 @@ from dynaseg.mmseg.training_data import build_dataloader
 
 _init_dist_pytorch = mmcv.runner.dist_utils._init_dist_pytorch
 _collect_results_cpu = mmcv.engine.collect_results_cpu
-_build_dataset = mmseg.datasets.builder.build_dataset
+_build_dataset = mmseg.datasets.build_dataset
 
 
 def apply() -> None:
@@ -55,7 +55,6 @@ def apply() -> None:
     mmseg.apis.test.tensor2imgs = get_images
     for module in (mmseg.datasets, mmseg.datasets.builder, mmseg.apis.train):
         module.build_dataloader = build_dataloader
-        module.build_dataset = build_dataset
     make_trainings_resumable()
 
 
@@ -70,14 +69,6 @@ def make_trainings_resumable() -> None:
     mmcv.symlink = resume.symlink
     for module in (mmseg.utils, mmseg.apis.train):
         module.find_latest_checkpoint = resume.find_latest_checkpoint
-
-
-def build_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
-    """Build a data set; what it finds wrong with the data is the user's to mend."""
-    try:
-        return _build_dataset(cfg, default_args)
-    except (ValueError, OSError) as error:
-        raise UserError(str(error)) from error
 
 
 def allow_numpy_scalars() -> None:
@@ -202,7 +193,17 @@ def run_mmseg_script(name: str) -> None:
         except (OSError, ValueError) as error:
             sys.exit(f'error: {error}')
     sys.argv = [str(script), *arguments]
+    for module in (mmseg.datasets, mmseg.apis.train):
+        module.build_dataset = build_dataset
     try:
         runpy.run_path(str(script), run_name='__main__')
     except (UserError, ImageReadError) as error:
         sys.exit(f'error: {error}')
+
+
+def build_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
+    """Build a data set for a script; what it finds wrong with the data is the user's to mend."""
+    try:
+        return _build_dataset(cfg, default_args)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error

@@ -1,45 +1,17 @@
-"""Numbers that are not finite end a training, or are refused, by name."""
-
 import math
-from collections.abc import Mapping
 
-import torch
+from mmcv.parallel import is_module_wrapper
 from mmcv.runner import Hook, IterBasedRunner
-from torch import Tensor, nn
+from torch import nn
 
+from dynaseg.core.finite import describe_not_finite
 from dynaseg.mmseg.errors import UserError
 
 
-def find_not_finite(weights: Mapping[str, Tensor]) -> list[str]:
-    """List the names of the tensors that hold NaN or infinities.
-
-    Example:
-        >>> find_not_finite({'a': torch.ones(2), 'b': torch.tensor([1.0, torch.inf])})
-        ['b']
-    """
-    return [
-        name
-        for name, value in weights.items()
-        if value.is_floating_point() and not bool(torch.isfinite(value).all())
-    ]
-
-
-def describe_not_finite(weights: nn.Module | Mapping[str, Tensor]) -> str | None:
-    """Say which weights of a network are not finite; None where all are.
-
-    Example:
-        >>> describe_not_finite({'bias': torch.tensor([torch.nan])})
-        'the weights are not finite: bias'
-    """
-    if isinstance(weights, nn.Module):
-        weights = {
-            name.removeprefix('module.'): value for name, value in weights.state_dict().items()
-        }
-    names = find_not_finite(weights)
-    if not names:
-        return None
-    others = f' and {len(names) - 1} others' if len(names) > 1 else ''
-    return f'the weights are not finite: {names[0]}{others}'
+def describe_network(model: nn.Module) -> str | None:
+    """Say which weights of a network, wrapped or not, are not finite; None where all are."""
+    model = model.module if is_module_wrapper(model) else model
+    return describe_not_finite(model.state_dict())
 
 
 class FiniteHook(Hook):
@@ -47,7 +19,7 @@ class FiniteHook(Hook):
 
     def before_run(self, runner: IterBasedRunner) -> None:
         """Check the weights with which the training starts."""
-        problem = describe_not_finite(runner.model)
+        problem = describe_network(runner.model)
         if problem:
             raise UserError(f'before iteration {runner.iter + 1}: {problem}')
 
@@ -65,7 +37,7 @@ class FiniteHook(Hook):
         values = runner.outputs.get('log_vars', {})
         parts = [f'{name} is {value}' for name, value in values.items() if not math.isfinite(value)]
         if parts:
-            problem = describe_not_finite(runner.model)
+            problem = describe_network(runner.model)
             cause = problem or 'the weights are still finite: see the images and model.img_norm_cfg'
             rates = sorted({group['lr'] for group in runner.optimizer.param_groups})
             raise UserError(

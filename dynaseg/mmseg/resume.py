@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from dynaseg.io.files import atomic_write, remove_parts, write_file
 from dynaseg.mmseg.errors import UserError
-from dynaseg.mmseg.finite import FiniteHook, describe_not_finite
+from dynaseg.mmseg.finite import FiniteHook, describe_network
 from dynaseg.mmseg.training_data import DrawnImages, Refusal, TrainingSampler
 
 LATEST = 'latest.pth'
@@ -193,7 +193,7 @@ def is_whole(path: Path) -> bool:
 
 def save_checkpoint(runner: IterBasedRunner, *args, **kwargs) -> None:
     """Save a checkpoint as MMCV does, of weights that are finite."""
-    problem = describe_not_finite(runner.model)
+    problem = describe_network(runner.model)
     if problem:
         raise UserError(f'iteration {runner.iter + 1} of {runner.max_iters}: {problem}')
     _save_checkpoint(runner, *args, **kwargs)

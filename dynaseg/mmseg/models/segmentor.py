@@ -5,9 +5,11 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from dynaseg.core import ProbabilityRefinement
+from dynaseg.core.finite import describe_not_finite
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.core.sizes import check_prediction, enlarge, limit_size, resize_maps
 from dynaseg.io.palette import distinct_palette
+from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
 from dynaseg.mmseg.models.predictors import (
@@ -107,6 +109,12 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        problem = describe_not_finite(state_dict)
+        if problem:
+            raise UserError(problem)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def make_predictor(self) -> FittedPredictor | RegionPredictor | TrainedPredictor:
         """Make what segments images, RGB, uint8, (H, W, 3), with the present weights."""

@@ -9,6 +9,7 @@ from mmcv.runner import HOOKS, Hook
 from mmseg.apis import set_random_seed, train_segmentor
 from mmseg.datasets import build_dataset
 from mmseg.models import build_segmentor
+from mmseg.utils import get_root_logger
 
 from dynaseg.mmseg.configs import load_config
 
@@ -50,6 +51,7 @@ def tiny_config(name, data_root, work_dir, **changes):
 
 def train(config, kill_after=None, validate=False, train_seed=0):
     """Train as tools/train.py does; returns the final weights."""
+    get_root_logger()  # whom MMSegmentation would ask for a file of the level's name
     set_random_seed(train_seed)
     config.seed = train_seed
     model = build_segmentor(config.model)
