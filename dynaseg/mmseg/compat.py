@@ -17,6 +17,7 @@ import mmcv.runner.iter_based_runner
 import mmseg.apis.test
 import mmseg.apis.train
 import mmseg.datasets.builder
+import mmseg.datasets.pipelines.formatting
 import mmseg.utils
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.training_data import build_dataloader
 
 _init_dist_pytorch = mmcv.runner.dist_utils._init_dist_pytorch
+_to_tensor = mmseg.datasets.pipelines.formatting.to_tensor
 _collect_results_cpu = mmcv.engine.collect_results_cpu
 _build_dataset = mmseg.datasets.build_dataset
 
@@ -55,6 +57,7 @@ def apply() -> None:
     mmseg.apis.test.tensor2imgs = get_images
     for module in (mmseg.datasets, mmseg.datasets.builder, mmseg.apis.train):
         module.build_dataloader = build_dataloader
+    mmseg.datasets.pipelines.formatting.to_tensor = to_tensor
     make_trainings_resumable()
 
 
@@ -146,6 +149,16 @@ def get_images(img: DataContainer | torch.Tensor, **img_norm_cfg) -> list[np.nda
     """
     tensor = img.data[0] if isinstance(img, DataContainer) else img
     return tensor2imgs(tensor.float(), **img_norm_cfg)
+
+
+def to_tensor(data: object) -> torch.Tensor:
+    """Make a tensor of what a pipeline holds, of flipped pictures that are one pixel wide, too.
+
+    NumPy calls those contiguous whatever their strides, and PyTorch takes no negative ones.
+    """
+    if isinstance(data, np.ndarray) and min(data.strides, default=0) < 0:
+        data = data.copy()
+    return _to_tensor(data)
 
 
 def translate_arguments(arguments: list[str]) -> list[str]:

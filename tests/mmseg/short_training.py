@@ -1,5 +1,6 @@
 """Short trainings in this process, as the scripts run them."""
 
+import copy
 import random
 
 import numpy as np
@@ -52,6 +53,7 @@ def tiny_config(name, data_root, work_dir, **changes):
 def train(config, kill_after=None, validate=False, train_seed=0):
     """Train as tools/train.py does; returns the final weights."""
     get_root_logger()  # whom MMSegmentation would ask for a file of the level's name
+    config = copy.deepcopy(config)  # which MMSegmentation takes apart
     set_random_seed(train_seed)
     config.seed = train_seed
     model = build_segmentor(config.model)

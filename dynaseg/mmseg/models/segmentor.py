@@ -159,11 +159,24 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
 
         Returns:
             The parts of the loss, by the names under which they are logged.
+
+        Raises:
+            UserError: if there is no more than a pixel of features to normalise over.
         """
         refuse_normalised(img_metas)
         if self.segmentation.num_fits > 1:
             raise ValueError('test_cfg.regions with fit: networks are fitted in tests, not trained')
-        return self.decode_head.losses(self.response(self.normalise(img)))
+        try:
+            response = self.response(self.normalise(img))
+        except ValueError as error:
+            if 'more than 1 value per channel' not in str(error):
+                raise
+            name = img_metas[0].get('filename', 'an image')
+            raise UserError(
+                f'{name} is {img.shape[3]} x {img.shape[2]} pixels: a batch whose features have a '
+                'single pixel cannot be normalised; leave it out, or raise data.samples_per_gpu'
+            ) from error
+        return self.decode_head.losses(response)
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
         """Compute the response map at the images' size.
