@@ -1,5 +1,6 @@
 import mmcv
 import numpy as np
+import torch
 from mmseg.models.builder import SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
@@ -61,6 +62,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
+    Attributes:
+        autocast_dtype: in which networks compute while they are trained, beside float32; None for
+            float32 alone.
+
     Raises:
         ValueError: if the tests are not in whole mode (the windows of one image would share no
             cluster), or an entry of a config is unknown, out of its range, or has another name now.
@@ -96,6 +101,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         )
         with named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
+        self.autocast_dtype = None
         self.predict_scale = test_cfg.get('predict_scale', 1.0)
         self.predict_pixels = test_cfg.get('predict_pixels')
         with named('test_cfg'):
@@ -167,7 +173,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         if self.segmentation.num_fits > 1:
             raise ValueError('test_cfg.regions with fit: networks are fitted in tests, not trained')
         try:
-            response = self.response(self.normalise(img))
+            with torch.autocast(
+                img.device.type, self.autocast_dtype, self.autocast_dtype is not None
+            ):
+                response = self.response(self.normalise(img))
         except ValueError as error:
             if 'more than 1 value per channel' not in str(error):
                 raise
@@ -176,7 +185,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 f'{name} is {img.shape[3]} x {img.shape[2]} pixels: a batch whose features have a '
                 'single pixel cannot be normalised; leave it out, or raise data.samples_per_gpu'
             ) from error
-        return self.decode_head.losses(response)
+        return self.decode_head.losses(response.float())
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
         """Compute the response map at the images' size.
