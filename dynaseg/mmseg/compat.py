@@ -32,7 +32,7 @@ from mmseg.utils.util_distribution import build_ddp
 from torch.utils.data import Dataset
 
 from dynaseg.io.reading import ImageReadError
-from dynaseg.mmseg import resume
+from dynaseg.mmseg import batch_norm, resume
 from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.training_data import build_dataloader
@@ -55,6 +55,7 @@ def apply() -> None:
     for module in (mmcv.engine, mmseg.apis.test):
         module.collect_results_cpu = collect_results
     mmseg.apis.test.tensor2imgs = get_images
+    torch.nn.SyncBatchNorm.forward = batch_norm.forward
     for module in (mmseg.datasets, mmseg.datasets.builder, mmseg.apis.train):
         module.build_dataloader = build_dataloader
     mmseg.datasets.pipelines.formatting.to_tensor = to_tensor
@@ -123,7 +124,11 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 def build_distributed(
     model: torch.nn.Module, device: str = 'cuda', *args, **kwargs
 ) -> MMDistributedDataParallel:
-    """Wrap a model for distributed training; MMSegmentation's ``build_ddp`` refuses the CPU."""
+    """Wrap a model for distributed training, its batch normalisation synchronised.
+
+    MMSegmentation's ``build_ddp`` refuses the CPU.
+    """
+    model = batch_norm.synchronise(model)
     if device != 'cpu':
         return build_ddp(model, device, *args, **kwargs)
     kwargs['device_ids'] = None
