@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dynaseg.core.finite import describe_not_finite
 from dynaseg.core.labels import merge_small_regions, renumber
 from dynaseg.core.losses import DynaSegLoss, marked_cross_entropy
 from dynaseg.core.networks import Weights, respond_each, use_batch_statistics
@@ -211,6 +212,8 @@ class Fitter:
         Raises:
             ValueError: if the images are not (N, C, H, W), there are not as many networks, numbers
                 of clusters or marks as images, or such a number is no positive integer.
+            FloatingPointError: if a loss becomes NaN or infinite; it says after which step, and
+                which weights have.
         """
         if images.ndim != 4 or 0 in images.shape:
             raise ValueError(f'images must be (N, C, H, W), got {tuple(images.shape)}')
@@ -289,6 +292,12 @@ class Fitter:
             for row, (fit, count, value) in enumerate(
                 zip(fits, counts, loss.tolist(), strict=True)
             ):
+                if not math.isfinite(value):
+                    own = {name: weight[row] for name, weight in weights.items()}
+                    cause = describe_not_finite(own) or 'the weights are still finite'
+                    raise FloatingPointError(
+                        f'the loss of a fit is {value} after {step} steps of lr={self.lr}: {cause}'
+                    )
                 if step == 0:  # what an image lacks from the start it cannot get back
                     fit.min_clusters = min(fit.min_clusters, count)
                 if count < fit.min_clusters:

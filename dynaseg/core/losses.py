@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynaseg.core.distributed import sum_over_processes
+
 DEFAULT_MU = {'fsf': 15.0, 'scf': 50.0, 'fixed': 5.0}
 REDUCTIONS = ('mean', 'none')
 
@@ -147,7 +149,8 @@ def marginal_entropy(response: Tensor) -> Tensor:
 
     Returns:
         A scalar, nats: -sum_k p_k log p_k, p the mean over all pixels of the softmax of the
-        responses.
+        responses. In a training of several processes the pixels are those of all, which must
+        all compute it.
 
     Example:
         >>> import torch
@@ -155,7 +158,10 @@ def marginal_entropy(response: Tensor) -> Tensor:
         >>> marginal_entropy(even)  # log 2
         tensor(0.6931)
     """
-    shares = response.softmax(dim=1).mean(dim=(0, 2, 3))
+    pixels = response.new_tensor([response.numel() / response.shape[1]])
+    sums = torch.cat([response.softmax(dim=1).sum(dim=(0, 2, 3)), pixels])
+    sums = sum_over_processes(sums)
+    shares = sums[:-1] / sums[-1]
     tiny = torch.finfo(shares.dtype).tiny  # the gradient at 0 is that of a share next to it
     return -torch.xlogy(shares, shares.clamp(min=tiny)).sum()
 

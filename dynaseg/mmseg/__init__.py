@@ -12,6 +12,7 @@ from dynaseg.mmseg import compat  # noqa: E402
 compat.apply()
 
 from dynaseg.mmseg import datasets, models  # noqa: E402
+from dynaseg.mmseg.amp import AmpOptimizerHook  # noqa: E402
 from dynaseg.mmseg.kmeans_start import KMeansStartHook  # noqa: E402
 
-__all__ = ['KMeansStartHook', 'datasets', 'models']
+__all__ = ['AmpOptimizerHook', 'KMeansStartHook', 'datasets', 'models']

@@ -48,8 +48,8 @@ def load_config(config: str | PathLike | Config) -> Config:
 
     Raises:
         FileNotFoundError: if there is no such config.
-        ValueError: if the file is no config of a model, or was written for DynaSeg 0.1; it says
-            what to write.
+        ValueError: if the file is no config of a model, was written for DynaSeg 0.1, or asks for
+            mixed precision as MMCV has it; it says what to write.
     """
     if not isinstance(config, Config):
         path = find_config(config)
@@ -62,6 +62,13 @@ def load_config(config: str | PathLike | Config) -> Config:
     name = name_config(config)
     if 'model' not in config:
         raise ValueError(f'{name} is not a valid config: it has no `model`')
+    optimizer_hook = (config.get('optimizer_config') or {}).get('type')
+    if 'fp16' in config or optimizer_hook == 'Fp16OptimizerHook':
+        what = 'fp16' if 'fp16' in config else "optimizer_config.type='Fp16OptimizerHook'"
+        raise ValueError(
+            f'{name}: {what} has no effect on a DynaSeg: for mixed precision write '
+            "optimizer_config=dict(type='AmpOptimizerHook')"
+        )
     imports = config.get('custom_imports', {}).get('imports', [])
     if 'dynaseg' in ([imports] if isinstance(imports, str) else imports):
         raise ValueError(

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dynaseg.io.files import take_evenly
+from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.training_data import Draw, DrawnImages, Refusal
 
 
 @HOOKS.register_module()
@@ -41,11 +43,11 @@ class KMeansStartHook(Hook):
         self.seed = seed
 
     def before_train_iter(self, runner: IterBasedRunner) -> None:
-        """Set the head's weights before the first iteration."""
-        if runner.iter > 0:
-            return
+        """Set the head's weights before the first iteration, unless a checkpoint has set them."""
         model = runner.model.module
         head = model.decode_head
+        if runner.iter > 0 or head.was_loaded:
+            return
         seed = self.seed
         if seed is None:
             seed = (runner.meta or {}).get('seed') or 0
@@ -77,8 +79,13 @@ class KMeansStartHook(Hook):
         model.eval()
         rng = np.random.default_rng(seed)
         drawn = []
+        if not isinstance(dataset, DrawnImages):
+            dataset = DrawnImages(dataset)
         for index in take_evenly(range(len(dataset)), self.num_images):
-            img = dataset[index]['img']
+            sample = dataset[Draw(index, (seed, index))]
+            if isinstance(sample, Refusal):
+                raise UserError(sample.reason)
+            img = sample['img']
             img = (img.data if isinstance(img, DataContainer) else img)[None].to(device)
             features = model.features(img)[0].flatten(1).T.cpu()
             size = min(self.pixels_per_image, len(features))

@@ -25,6 +25,7 @@ from dynaseg.core.metrics.clusters import (
     sum_tables,
 )
 from dynaseg.mmseg.datasets.pipelines.evaluation_crop import EvaluationCrop
+from dynaseg.mmseg.errors import UserError
 
 
 class ClusterCounts(NamedTuple):
@@ -135,7 +136,7 @@ class ClusterEvaluationMixin:
             compare only with figures of their own kind.
 
         Raises:
-            ValueError: if a metric is unknown or there are no results.
+            ValueError: if a metric is unknown, there are no results, or no pixel has a label.
         """
         metrics = [metric] if isinstance(metric, str) else list(metric)
         unknown = set(metrics) - set(self.METRICS)
@@ -148,6 +149,11 @@ class ClusterEvaluationMixin:
 
         tables = [counts.table for counts in results]
         table = sum_tables(tables)
+        if not table.any():
+            raise UserError(
+                f'{self.ann_dir}: none of {len(tables)} images has a labelled pixel (all are '
+                f'{self.ignore_index}): there is nothing to evaluate against'
+            )
         figures = self._report(class_metrics(table, match_hungarian(table)), 'Hungarian', logger)
         per_image = [class_metrics(one, match_hungarian(one)) for one in tables if one.any()]
         figures['mIoU_per_image'] = nan_mean([one.mean_iou for one in per_image])

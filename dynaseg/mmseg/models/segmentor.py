@@ -3,17 +3,20 @@ from collections.abc import Sequence
 
 import mmcv
 import numpy as np
+import torch
 from mmseg.models.builder import MODELS, SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from dynaseg.core import ProbabilityRefinement
+from dynaseg.core.finite import describe_not_finite
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.core.sizes import check_prediction, enlarge, limit_size, resize_maps
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.checks.errors import naming
 from dynaseg.mmseg.checks.levels import check_levels
 from dynaseg.mmseg.checks.weights import check_pretrained, has_weights, refuse_other_segmentor
+from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
 from dynaseg.mmseg.models.predictors import (
@@ -68,6 +71,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
+    Attributes:
+        autocast_dtype: in which networks compute while they are trained, beside float32; None for
+            float32 alone.
+
     Raises:
         ValueError: if the tests are not in whole mode (the windows of one image would share no
             cluster), or an entry of a config is unknown, out of its range, or has another name now;
@@ -113,6 +120,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             raise
         with named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
+        self.autocast_dtype = None
         self.predict_scale = test_cfg.get('predict_scale', 1.0)
         self.predict_pixels = test_cfg.get('predict_pixels')
         with named('test_cfg'):
@@ -146,6 +154,9 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, *args
     ) -> None:
+        problem = describe_not_finite(state_dict)
+        if problem:
+            raise UserError(problem)
         # MMCV loads strictly, whatever a script says, and passes over what does not fit.
         if strict and prefix + SEED_KEY not in state_dict:
             given = {name.removeprefix(prefix): value for name, value in state_dict.items()}
@@ -195,11 +206,27 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
 
         Returns:
             The parts of the loss, by the names under which they are logged.
+
+        Raises:
+            UserError: if there is no more than a pixel of features to normalise over.
         """
         refuse_normalised(img_metas)
         if self.segmentation.num_fits > 1:
             raise ValueError('test_cfg.regions with fit: networks are fitted in tests, not trained')
-        return self.decode_head.losses(self.response(self.normalise(img)))
+        try:
+            with torch.autocast(
+                img.device.type, self.autocast_dtype, self.autocast_dtype is not None
+            ):
+                response = self.response(self.normalise(img))
+        except ValueError as error:
+            if 'more than 1 value per channel' not in str(error):
+                raise
+            name = img_metas[0].get('filename', 'an image')
+            raise UserError(
+                f'{name} is {img.shape[3]} x {img.shape[2]} pixels: a batch whose features have a '
+                'single pixel cannot be normalised; leave it out, or raise data.samples_per_gpu'
+            ) from error
+        return self.decode_head.losses(response.float())
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
         """Compute the response map at the images' size.

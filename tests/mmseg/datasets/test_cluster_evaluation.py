@@ -5,6 +5,7 @@ from PIL import Image
 
 from dynaseg.core.metrics.clusters import class_metrics, contingency_table, match_hungarian
 from dynaseg.mmseg.datasets import ClusterCustomDataset
+from dynaseg.mmseg.errors import UserError
 
 CLASSES = ('ground', 'tree', 'sky')
 SHAPE = (12, 16)
@@ -178,3 +179,12 @@ def test_ade20k_leaves_label_zero_out(folder):
 
 def test_the_data_set_stays_mmsegmentations():
     assert issubclass(ClusterCustomDataset, CustomDataset)
+
+
+def test_images_without_a_labelled_pixel_are_no_figures(folder):
+    for path in (folder / 'ann').iterdir():
+        Image.new('L', SHAPE[::-1], 255).save(path)
+    dataset = build(folder)
+    counts = pre_evaluated(dataset, [np.zeros(SHAPE, dtype=int)] * 5)
+    with pytest.raises(UserError, match=r'ann: none of 5 images has a labelled pixel .all are 255'):
+        dataset.evaluate(counts)
