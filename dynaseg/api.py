@@ -43,6 +43,7 @@ def load_predictor(
     device: str | torch.device | None = None,
     seed: int = 0,
     cfg_options: Sequence[str] = (),
+    names: str | PathLike | None = None,
 ) -> tuple[Predictor, dict[str, object]]:
     """Build what segments images in memory.
 
@@ -55,14 +56,16 @@ def load_predictor(
         device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
         seed: seed of the fresh weights, at least 0.
         cfg_options: changes of the config, such as ``'model.test_cfg.regions.num_fits=8'``.
+        names: file of names of the checkpoint's clusters, which labels are then made of; see
+            :mod:`dynaseg.io.names`.
 
     Returns:
         The predictor, which segments a list of images, and what its results depend on.
 
     Raises:
-        FileNotFoundError: if there is no config or checkpoint of that name.
+        FileNotFoundError: if there is no config, checkpoint or file of names of that name.
         ImportError: if OpenMMLab is needed and not installed; it says how to install it.
-        ValueError: if the config, the checkpoint, the device or the seed is unfit.
+        ValueError: if the config, the checkpoint, the device, the seed or the names are unfit.
     """
     if config is not None or checkpoint is not None or cfg_options:
         try:
@@ -75,7 +78,9 @@ def load_predictor(
                 '"Installing" in the README of DynaSeg for pip install "dynaseg[mmseg]"'
             ) from error
         config = config or 'dynaseg/segment.py'
-        return build_predictor(config, checkpoint, device, seed, cfg_options)
+        return build_predictor(config, checkpoint, device, seed, cfg_options, names)
+    if names is not None:
+        raise ValueError(f'{names}: names are of the clusters of a checkpoint, and none is given')
     return make_region_predictor(find_device(device), seed), {'config': 'regions', 'seed': seed}
 
 
@@ -88,6 +93,7 @@ def segment_image(
     detail: float = DETAIL,
     regions: int | None = None,
     min_area: float = MIN_AREA,
+    names: str | PathLike | None = None,
 ) -> Segmentation:
     """Segment one picture without labels, by DynaSeg (Guermazi et al., 2024).
 
@@ -101,6 +107,7 @@ def segment_image(
         detail: of the regions, 0 (coarse) to 1 (fine).
         regions: number of regions, whatever the detail; those of the detail where None.
         min_area: share of the image below which a region is none.
+        names: as for :func:`load_predictor`.
 
     Returns:
         The segmentation, with regions as asked for; cuts of its hierarchy, which has none that are
@@ -119,7 +126,7 @@ def segment_image(
     """
     choice = RegionChoice(detail, regions, min_area)
     image = _load_image(image)
-    predictor, _ = load_predictor(config, checkpoint, device, seed)
+    predictor, _ = load_predictor(config, checkpoint, device, seed, names)
     segmentation = predictor([image])[0]
     hierarchy = find_hierarchy(segmentation, min_area)
     regions = hierarchy.cut_to(choice.count(hierarchy))
@@ -229,6 +236,7 @@ def segment_images(
     scheduler: str | None = None,
     export: Sequence[str] = (),
     cfg_options: Sequence[str] = (),
+    names: str | PathLike | None = None,
 ) -> list[dict]:
     """Segment photographs without labels, by DynaSeg (Guermazi et al., 2024).
 
@@ -240,6 +248,9 @@ def segment_images(
     at: ``overlays/NAME.jpg``, the regions coloured and outlined, and ``index.html``, which shows
     all images, and in which regions are chosen and saved; the other folders are its. NAME is the
     file's stem, numbered where files share one. ``results.jsonl`` has a line an image.
+
+    Clusters of a trained network have the same number and colour in every image, and with ``names``
+    those of their name; ``index.html`` then begins with a legend.
 
     Every file is written whole or not at all. An interrupted run goes on where it was when it is
     called again with the same settings; images that are done and have not changed are passed over,
@@ -266,11 +277,14 @@ def segment_images(
             (:func:`dynaseg.photos.exports.export_coco`) and ``'geotiff'``
             (:func:`dynaseg.photos.exports.export_geotiff`).
         cfg_options: as for :func:`load_predictor`.
+        names: as for :func:`load_predictor`.
 
     Returns:
         A record an image, in the order of ``inputs``: ``file`` (absolute path), ``name``, ``bytes``
         and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in pixels),
-        ``regions`` and the ``detail`` that shows so many, ``clusters``, ``iterations``,
+        ``regions`` and the ``detail`` that shows so many, ``clusters`` (how many there are in the
+        image), of a trained network the ``shares`` of the image that they have, by name, and
+        ``examples`` (where each is to be seen: [x, y, radius] in pixels), ``iterations``,
         ``stop_reason`` and ``min_clusters`` (as in :class:`dynaseg.core.Fit`, or 'trained'),
         ``clusters_by_iteration`` (from before the first), ``seconds`` (of segmenting and writing;
         images of a batch share the former). One that was skipped has ``file``, ``name`` and
@@ -278,8 +292,8 @@ def segment_images(
 
     Raises:
         FileNotFoundError: if no image, or no config or checkpoint of that name, is found.
-        ValueError: if the config, the checkpoint, the device, the seed, the choice of regions or
-            the workers are unfit, if another run is writing into ``out_dir`` or, unless
+        ValueError: if the config, the checkpoint, the device, the seed, the names, the choice of
+            regions or the workers are unfit, if another run is writing into ``out_dir`` or, unless
             ``overwrite``, if it holds results of other settings or another's files.
         OSError: if the outputs cannot be written; ``segmented`` says how many images were before.
         RuntimeError: for an error of the program; what is done stays done.
@@ -311,7 +325,7 @@ def segment_images(
     if others:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(others.items()))
         print(f'passed over, no images by their names: {kinds}', file=sys.stderr)
-    predictor, settings = load_predictor(config, checkpoint, device, seed, cfg_options)
+    predictor, settings = load_predictor(config, checkpoint, device, seed, cfg_options, names)
     settings = {'version': __version__, **settings, **asdict(choice)}
     on_gpu = device.type != 'cpu'
     with Results(out_dir, settings, overwrite) as results:

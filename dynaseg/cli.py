@@ -44,6 +44,9 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes of the config'
     )
+    parser.add_argument(
+        '--names', metavar='JSON', help="names of the checkpoint's clusters, for labels and colours"
+    )
     parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
     parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
     parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')

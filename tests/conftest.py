@@ -61,6 +61,34 @@ def sample_data(tmp_path, load_tool):
     return folder
 
 
+@pytest.fixture(scope='session')
+def start_browser():
+    """Starts browsers of a width, which save into a folder."""
+    webdriver = pytest.importorskip('selenium.webdriver', reason='needs selenium')
+    programs = [shutil.which(name) for name in ('chromium', 'chromedriver')]
+    if not all(programs):
+        pytest.skip('needs chromium and chromedriver')
+    drivers = []
+
+    def start(downloads, width, height):
+        options = webdriver.ChromeOptions()
+        options.binary_location = programs[0]
+        for option in (*BROWSER_OPTIONS, f'--window-size={width},{height}'):
+            options.add_argument(option)
+        options.add_experimental_option('prefs', {'download.default_directory': str(downloads)})
+        if width < 500:
+            metrics = {'width': width, 'height': height, 'pixelRatio': 2, 'touch': True}
+            options.add_experimental_option('mobileEmulation', {'deviceMetrics': metrics})
+        options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
+        service = webdriver.ChromeService(programs[1])
+        drivers.append(webdriver.Chrome(options=options, service=service))
+        return drivers[-1]
+
+    yield start
+    for driver in drivers:
+        driver.quit()
+
+
 def encode(image, file_format, **options):
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
@@ -131,31 +159,3 @@ def damaged_files(valid_files):
         return [damage(valid_files[index % len(valid_files)], rng) for index in range(number)]
 
     return make
-
-
-@pytest.fixture(scope='module')
-def start_browser():
-    """Starts browsers of a width, which save into a folder."""
-    webdriver = pytest.importorskip('selenium.webdriver', reason='needs selenium')
-    programs = [shutil.which(name) for name in ('chromium', 'chromedriver')]
-    if not all(programs):
-        pytest.skip('needs chromium and chromedriver')
-    drivers = []
-
-    def start(downloads, width, height):
-        options = webdriver.ChromeOptions()
-        options.binary_location = programs[0]
-        for option in (*BROWSER_OPTIONS, f'--window-size={width},{height}'):
-            options.add_argument(option)
-        options.add_experimental_option('prefs', {'download.default_directory': str(downloads)})
-        if width < 500:
-            metrics = {'width': width, 'height': height, 'pixelRatio': 2, 'touch': True}
-            options.add_experimental_option('mobileEmulation', {'deviceMetrics': metrics})
-        options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-        service = webdriver.ChromeService(programs[1])
-        drivers.append(webdriver.Chrome(options=options, service=service))
-        return drivers[-1]
-
-    yield start
-    for driver in drivers:
-        driver.quit()

@@ -44,6 +44,7 @@ def test_arguments_reach_the_function(run, capsys):
         'inputs': ['a.jpg', 'photos'],
         'config': None,
         'checkpoint': None,
+        'names': None,
         'device': 'cpu',
         'out_dir': 'outputs',
         'seed': 3,

@@ -6,6 +6,7 @@ from dynaseg.mmseg.models.efficientnet_lite import (
     EfficientNetLite1,
     EfficientNetLite2,
 )
+from dynaseg.mmseg.models.noise_whitening import NoiseWhitening
 from dynaseg.mmseg.models.normalized_levels import NormalizedLevels
 from dynaseg.mmseg.models.plain_cnn import PlainCNN
 from dynaseg.mmseg.models.response_head import ResponseHead
@@ -21,6 +22,7 @@ __all__ = [
     'EfficientNetLite0',
     'EfficientNetLite1',
     'EfficientNetLite2',
+    'NoiseWhitening',
     'NormalizedLevels',
     'PlainCNN',
     'ResponseHead',

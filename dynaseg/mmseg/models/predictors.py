@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement
 from dynaseg.core.channels import CHANNELS, image_channels
-from dynaseg.core.labels import renumber
 from dynaseg.core.normalization import Normalization
 from dynaseg.core.regions import DEEP, PLAIN, build_hierarchy
 from dynaseg.core.sizes import enlarge_labels, limit_size
+from dynaseg.io.names import ClusterNames, name_clusters
 from dynaseg.mmseg.scratch import initialise
 from dynaseg.predictor import (
     FittedPredictor,
@@ -113,11 +113,25 @@ class SegmentationSettings:
 
 
 def make_predictor(
-    segmentor: nn.Module, settings: SegmentationSettings
+    segmentor: nn.Module, settings: SegmentationSettings, names: ClusterNames | None = None
 ) -> 'FittedPredictor | RegionPredictor | TrainedPredictor':
-    """Make what segments images, RGB, uint8, (H, W, 3), with the segmentor's present weights."""
+    """Make what segments images, RGB, uint8, (H, W, 3), with the segmentor's present weights.
+
+    Args:
+        segmentor: with weights.
+        settings: of its tests.
+        names: of its clusters, where it is not fitted to images.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ValueError: if the names are not those of the clusters, or clusters have none.
+    """
     if settings.fitter is None:
-        return TrainedPredictor(segmentor, settings)
+        return TrainedPredictor(segmentor, settings, names)
+    if names is not None:
+        raise ValueError('test_cfg.fit makes clusters for each image anew: they have no names')
     network = _Responses(segmentor)
     if settings.region_settings is None:
         return FittedPredictor(
@@ -162,37 +176,53 @@ class BackboneFeatures:
 
 
 class TrainedPredictor:
-    """Segments images by a trained segmentor, as it is.
+    """Segments images by a trained segmentor, as it is: cluster k has the label k in every image.
 
     Args:
         segmentor: in evaluation mode. Larger images than its ``test_cfg.predict_pixels`` are seen
             at that size.
         settings: with ``regions``, a hierarchy is made of the segmentor's probabilities.
+        names: of its clusters; labels are then those of the names, one for the clusters that share
+            one, and images of other clusters hold one label more, ``'unnamed'``.
+
+    Attributes:
+        names: of the labels, from 0.
+
+    Raises:
+        ValueError: if there are names of clusters that the segmentor has not.
     """
 
-    def __init__(self, segmentor: nn.Module, settings: SegmentationSettings) -> None:
+    def __init__(
+        self,
+        segmentor: nn.Module,
+        settings: SegmentationSettings,
+        names: ClusterNames | None = None,
+    ) -> None:
         self.segmentor = segmentor
         self.settings = settings
+        number = segmentor.num_classes
+        if names is None:
+            self.table = np.arange(number)
+            self.names = name_clusters(number)
+        else:
+            self.table, self.names = names.number_labels(number)
 
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
-        """Segment images, RGB, uint8, each (H, W, 3); labels are numbered without gaps."""
+        """Segment images, RGB, uint8, each (H, W, 3); labels are the clusters."""
         return [self._segment(image) for image in images]
 
     def _segment(self, image: np.ndarray) -> Segmentation:
         device = next(self.segmentor.parameters()).device
         img = torch.from_numpy(image).to(device).permute(2, 0, 1).flip(0)[None]
-        img = limit_size(img.float(), self.segmentor.predict_pixels)
-        shape = (*img.shape[2:], 3)
-        meta = {'ori_shape': shape, 'img_shape': shape, 'flip': False}
-        probabilities = self.segmentor.inference(img, [meta], rescale=False)
+        probabilities = self.segmentor.predict(img)
         labels = enlarge_labels(probabilities.argmax(dim=1), image.shape[:2])[0].cpu().numpy()
         hierarchy = None
         if self.settings.region_settings is not None:
             soft = probabilities.clamp(min=0)[0].cpu().numpy()  # a filter may leave some below 0
             features = self.settings.features(image) if self.settings.features else ()
             hierarchy = build_hierarchy(image, [soft], features, self.settings.region_settings)
-        return Segmentation(renumber(labels), hierarchy=hierarchy)
+        return Segmentation(self.table[labels], hierarchy=hierarchy, names=self.names)
 
 
 class _Responses(nn.Module):

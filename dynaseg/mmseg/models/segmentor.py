@@ -1,5 +1,5 @@
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import mmcv
 import numpy as np
@@ -11,12 +11,21 @@ from torch import Tensor
 from dynaseg.core import ProbabilityRefinement
 from dynaseg.core.finite import describe_not_finite
 from dynaseg.core.regions import RegionHierarchy
-from dynaseg.core.sizes import check_prediction, enlarge, limit_size, resize_maps
+from dynaseg.core.sizes import (
+    check_prediction,
+    enlarge,
+    enlarge_labels,
+    limit_size,
+    limited_size,
+    resize_maps,
+)
+from dynaseg.io.names import ClusterNames
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.checks.errors import naming
 from dynaseg.mmseg.checks.levels import check_levels
 from dynaseg.mmseg.checks.weights import check_pretrained, has_weights, refuse_other_segmentor
 from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.feature_cache import FeatureCache
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
 from dynaseg.mmseg.models.predictors import (
@@ -28,6 +37,7 @@ from dynaseg.mmseg.models.predictors import (
 from dynaseg.mmseg.scratch import SEED_KEY, FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
+TRAIN_KEYS = ('as_tested',)
 TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine'}  # of tests without fits
 TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
@@ -49,7 +59,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         neck: config of the neck.
         img_norm_cfg: ``mean``, ``std`` and ``to_rgb`` as of MMSegmentation's ``Normalize``;
             ImageNet's by default.
-        train_cfg: has no entries.
+        train_cfg: with ``as_tested=True`` the network sees training images enlarged as ``test_cfg``
+            says of test images; in the size that the pipeline gives them otherwise.
         test_cfg: ``mode='whole'``, as in MMSegmentation. As trained, the network sees images
             enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
             which also bounds larger images; with ``refine``, a dict of arguments of
@@ -68,6 +79,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         allow_missing: beginnings of names of weights, such as ``'decode_head.'``, that a checkpoint
             may lack, or hold in other shapes or beside those of the model; ``['']`` for any. All
             others must be there.
+        feature_cache: with a dict of ``folder`` and ``max_gib`` (8) as of
+            :class:`~dynaseg.mmseg.feature_cache.FeatureCache`, what the backbone, which must be
+            frozen, computes of training images is kept on disk: worth it where the pipeline gives
+            an image again as it was. With ``tests=True``, and where training is as tested, the same
+            holds of test images, so that a second checkpoint is tested in less time.
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
@@ -91,6 +107,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         allow_missing: Sequence[str] = (),
+        feature_cache: dict | None = None,
         init_cfg: dict | None = None,
         pretrained: str | None = None,
     ) -> None:
@@ -99,7 +116,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         refuse_old_keys(parts | {'train_cfg': train_cfg, 'test_cfg': test_cfg})
         if test_cfg.mode != 'whole':
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
-        refuse_unknown_keys('train_cfg', train_cfg or {}, ())
+        refuse_unknown_keys('train_cfg', train_cfg or {}, TRAIN_KEYS)
         refuse_unknown_keys('test_cfg', test_cfg, TEST_KEYS)
         self.allow_missing = tuple(allow_missing)
         try:
@@ -131,6 +148,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
         if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
             raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
+        self.sees_as_tested = (train_cfg or {}).get('as_tested', False)
+        self.cache, self.caches_tests = None, False
+        if feature_cache is not None:
+            with named('feature_cache'):
+                self._make_cache(repr(backbone), dict(feature_cache))
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
@@ -163,9 +185,18 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             refuse_other_segmentor(self, given, self.allow_missing)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args)
 
-    def make_predictor(self) -> FittedPredictor | RegionPredictor | TrainedPredictor:
-        """Make what segments images, RGB, uint8, (H, W, 3), with the present weights."""
-        return make_predictor(self, self.segmentation)
+    def _make_cache(self, backbone: str, settings: dict) -> None:
+        self.caches_tests = settings.pop('tests', False)
+        if self.caches_tests and not self.sees_as_tested:
+            raise ValueError('tests=True needs train_cfg.as_tested=True')
+        view = self.sees_as_tested, self.predict_scale, self.predict_pixels
+        self.cache = FeatureCache(self.backbone, f'{backbone} {self.normalise} {view}', **settings)
+
+    def make_predictor(
+        self, names: ClusterNames | None = None
+    ) -> FittedPredictor | RegionPredictor | TrainedPredictor:
+        """Make what segments images, with the present weights; see :func:`make_predictor`."""
+        return make_predictor(self, self.segmentation, names)
 
     @property
     def sees_whole_images(self) -> bool:
@@ -183,8 +214,27 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         """
         return self.decode_head(self.extract_feat(img))
 
+    def training_levels(self, img: Tensor) -> list[Tensor]:
+        """Compute the backbone's levels of training images, or find them in the cache.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (N, 3, H, W).
+
+        Returns:
+            The levels, each (N, C, h, w).
+        """
+        img = self.normalise(img)
+        return self._compute(img) if self.cache is None else self.cache(img, self._compute)
+
+    def _compute(self, img: Tensor) -> list[Tensor]:
+        return self.backbone(self._see_as_in_tests(img) if self.sees_as_tested else img)
+
+    def _see_as_in_tests(self, img: Tensor) -> Tensor:
+        img = limit_size(img, self.predict_pixels)
+        return enlarge(img, self.predict_scale, self.predict_pixels)
+
     def features(self, img: Tensor) -> Tensor:
-        """Compute the features from which the head computes its responses.
+        """Compute the features from which the head computes its responses, as in training.
 
         Args:
             img: pixels, BGR, 0 to 255, (N, 3, H, W).
@@ -192,7 +242,10 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The features, (N, C, h, w).
         """
-        return self.decode_head.gather(self.extract_feat(self.normalise(img)))
+        return self.decode_head.gather(self._apply_neck(self.training_levels(img)))
+
+    def _apply_neck(self, levels: list[Tensor]) -> Sequence[Tensor]:
+        return self.neck(levels) if self.with_neck else levels
 
     def forward_train(
         self, img: Tensor, img_metas: list[dict], gt_semantic_seg: Tensor | None = None
@@ -217,7 +270,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             with torch.autocast(
                 img.device.type, self.autocast_dtype, self.autocast_dtype is not None
             ):
-                response = self.response(self.normalise(img))
+                levels = self._apply_neck(self.training_levels(img))
+                response = self.decode_head(levels)
         except ValueError as error:
             if 'more than 1 value per channel' not in str(error):
                 raise
@@ -238,9 +292,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The response map, (N, q, H, W).
         """
-        seen = limit_size(img, self.predict_pixels)
-        seen = enlarge(seen, self.predict_scale, self.predict_pixels)
-        return resize_maps(self.response(seen), img.shape[2:], self.align_corners)
+        if self.caches_tests:
+            response = self.decode_head(self._apply_neck(self.cache(img, self._compute)))
+        else:
+            response = self.response(self._see_as_in_tests(img))
+        return resize_maps(response, img.shape[2:], self.align_corners)
 
     def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
         """Compute the probabilities of the clusters, refined where ``test_cfg`` says so.
@@ -265,10 +321,31 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
         return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
 
+    def predict(
+        self, img: Tensor, size: Sequence[int] | None = None, meta: Mapping | None = None
+    ) -> Tensor:
+        """Compute the probabilities of the clusters of an image, within ``predict_pixels``.
+
+        Data sets and photographs are both labelled by it, so an image has the same labels.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (1, 3, H, W), without padding.
+            size: height and width of the labels that are wanted; those of the image if None.
+            meta: whether and how the image is flipped, as a test pipeline says it.
+
+        Returns:
+            The probabilities, (1, q, h, w), at the size that is wanted, or at a smaller one of
+            ``predict_pixels`` pixels.
+        """
+        height, width = limited_size(size or img.shape[2:], self.predict_pixels)
+        img = limit_size(img.float(), self.predict_pixels)
+        shapes = {'ori_shape': (height, width, 3), 'img_shape': (*img.shape[2:], 3)}
+        return self.inference(img, [{'flip': False, **(meta or {}), **shapes}], rescale=True)
+
     def forward_test(
         self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs
     ) -> list[np.ndarray]:
-        """Label the test images of a batch, which may differ in size where they are fitted.
+        """Label the test images of a batch, which may differ in size.
 
         Args:
             imgs: pixels, BGR, 0 to 255, (N, 3, H, W), for each augmentation.
@@ -278,7 +355,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             As :meth:`simple_test`.
         """
-        if self.sees_whole_images and len(imgs) == 1:
+        if len(imgs) == 1:
             return self.simple_test(imgs[0], img_metas[0], **kwargs)
         return super().forward_test(imgs, img_metas, **kwargs)
 
@@ -296,9 +373,12 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             Cluster of each pixel, (H, W) an image; with ``test_cfg.regions`` a hierarchy of
             regions an image.
         """
-        if not self.sees_whole_images:
-            return super().simple_test(img, img_meta, rescale)
         refuse_normalised(img_meta)
+        if not self.sees_whole_images:
+            return [
+                self._label(one[None], meta, rescale)
+                for one, meta in zip(img, img_meta, strict=True)
+            ]
         images = [
             to_image(one[:, : meta['img_shape'][0], : meta['img_shape'][1]])  # without padding
             for one, meta in zip(img, img_meta, strict=True)
@@ -315,6 +395,13 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 labels = mmcv.imresize(labels, (width, height), interpolation='nearest')
             results.append(labels.astype(np.int64))
         return results
+
+    def _label(self, img: Tensor, meta: Mapping, rescale: bool) -> np.ndarray:
+        """Label an image of a batch by itself, so that the others change nothing."""
+        height, width = meta['img_shape'][:2]
+        size = meta['ori_shape'][:2] if rescale else (height, width)
+        probabilities = self.predict(img[:, :, :height, :width], size, meta)
+        return enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy()
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
         """Refuse where images are fitted: each augmentation would have clusters of its own."""
