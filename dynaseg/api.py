@@ -13,17 +13,8 @@ import torch
 
 from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
-from dynaseg.photos.cutting import write_cut_out
 from dynaseg.photos.exports import EXPORTS
 from dynaseg.photos.finding import find_images
-from dynaseg.photos.marks import (
-    BACKGROUND,
-    SUBJECT,
-    Mark,
-    draw_marks,
-    parse_mark,
-    read_marks,
-)
 from dynaseg.photos.outputs import OUTPUTS
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
 from dynaseg.photos.results import Results
@@ -125,100 +116,12 @@ def segment_image(
         array([0, 1], dtype=int32)
     """
     choice = RegionChoice(detail, regions, min_area)
-    image = _load_image(image)
+    image = load_image(image)
     predictor, _ = load_predictor(config, checkpoint, device, seed, names)
     segmentation = predictor([image])[0]
     hierarchy = find_hierarchy(segmentation, min_area)
     regions = hierarchy.cut_to(choice.count(hierarchy))
     return replace(segmentation, hierarchy=hierarchy, regions=regions)
-
-
-def segment_marked(
-    image: np.ndarray | str | PathLike,
-    marks: np.ndarray | str | PathLike | Iterable[Mark],
-    rest: int | None = None,
-    device: str | torch.device | None = None,
-    seed: int = 0,
-) -> np.ndarray:
-    """Segment one picture by what a person marked on it: cut a subject out, say.
-
-    Args:
-        image: as for :func:`segment_image`.
-        marks: clicks, lines and polygons (:class:`dynaseg.photos.marks.Mark`), or a PNG of them
-            (:func:`dynaseg.photos.marks.read_marks`), or an array of the label of each marked
-            pixel, from 0, and -1 for the others, integers, (H, W).
-        rest: the label of what no mark touches, such as 1 for the background of a cut-out; None
-            where it is to have the label of what is marked and most alike.
-        device: as for :func:`load_predictor`, like the seed.
-        seed: likewise.
-
-    Returns:
-        Label of each pixel, int32, (H, W). Marked pixels have theirs.
-
-    Raises:
-        ValueError: if the image or the marks are unfit.
-
-    Example:
-        >>> image = np.zeros((12, 16, 3), np.uint8)
-        >>> image[:, 8:] = 255
-        >>> segment_marked(image, [Mark(0, [(2, 2)]), Mark(1, [(14, 6)])], device='cpu')[0]
-        array([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=int32)
-    """
-    image = _load_image(image)
-    size = image.shape[:2]
-    if isinstance(marks, (str, PathLike)):
-        marks = read_marks(marks, size)
-    elif not isinstance(marks, np.ndarray):
-        marks = draw_marks(marks, size)
-    predictor = make_region_predictor(find_device(device), seed)
-    return predictor.segment_marked(image, marks, rest).labels
-
-
-def cut_out(
-    image: str | PathLike,
-    keep: Iterable[str] = (),
-    drop: Iterable[str] = (),
-    marks: str | PathLike | None = None,
-    out_dir: str | PathLike = 'outputs',
-    device: str | torch.device | None = None,
-    seed: int = 0,
-) -> list[Path]:
-    """Cut a marked subject out of a photograph, into files.
-
-    Args:
-        image: the file.
-        keep: marks of the subject, as :func:`dynaseg.photos.marks.parse_mark` reads them.
-        drop: marks of what is around it.
-        marks: a PNG of marks; those of ``keep`` and ``drop`` are drawn over them.
-        out_dir: folder of the outputs: see :func:`dynaseg.photos.cutting.write_cut_out`.
-        device: as for :func:`load_predictor`, like the seed.
-        seed: likewise.
-
-    Returns:
-        The files that were written.
-
-    Raises:
-        ValueError: if the image or the marks are unfit, or there are not both of the subject and
-            of what is around it.
-        OSError: if the files cannot be written.
-    """
-    pixels = read_image(image)
-    size = pixels.shape[:2]
-    drawn = draw_marks(
-        [parse_mark(text, SUBJECT) for text in keep]
-        + [parse_mark(text, BACKGROUND) for text in drop],
-        size,
-    )
-    if marks is not None:
-        drawn = np.where(drawn >= 0, drawn, read_marks(marks, size))
-    found = set(np.unique(drawn).tolist()) - {-1}
-    if found != {SUBJECT, BACKGROUND}:
-        raise ValueError(
-            'a cut-out needs marks of the subject (--keep; 1 or green) and of what is around it '
-            f'(--drop; 2 or red) and no others, got labels {sorted(found)}'
-        )
-    labels = segment_marked(pixels, drawn, BACKGROUND, device, seed)
-    return write_cut_out(Path(out_dir), Path(image).stem, pixels, labels)
 
 
 def segment_images(
@@ -343,49 +246,7 @@ def segment_images(
     return records
 
 
-def serve_app(
-    config: str | PathLike | None = None,
-    checkpoint: str | PathLike | None = None,
-    device: str | torch.device | None = None,
-    host: str = '127.0.0.1',
-    port: int | None = None,
-    max_megabytes: float = 100,
-    max_megapixels: float = 50,
-    timeout: float = 120,
-) -> None:
-    """Serve a page to segment pictures on, until it is interrupted.
-
-    Args:
-        config: as for :func:`load_predictor`, like the next two.
-        checkpoint: likewise.
-        device: likewise.
-        host: address to listen at; the default is this machine's alone.
-        port: to listen at; None for the first that is free from 7860 on.
-        max_megabytes: above which an upload is refused.
-        max_megapixels: above which a picture is refused.
-        timeout: seconds after which a picture is given up.
-
-    Raises:
-        ImportError: if Gradio is not installed; it says how to install it.
-        OSError: if the port is taken.
-        ValueError: if a limit is not positive, or config, checkpoint or device are unfit.
-    """
-    from dynaseg.app.page import launch, make_page
-    from dynaseg.app.segmenting import Opening, Segmenter
-
-    limits = {'max_megabytes': max_megabytes, 'max_megapixels': max_megapixels, 'timeout': timeout}
-    for name, limit in limits.items():
-        if not limit > 0:
-            raise ValueError(f'{name} must be positive, got {limit}')
-    predictor, _ = load_predictor(config, checkpoint, device)
-    segmenter = Segmenter(Opening(predictor, max_megapixels), timeout)
-    try:
-        launch(make_page(segmenter), host, port, max_megabytes)
-    finally:
-        segmenter.close()
-
-
-def _load_image(image: np.ndarray | str | PathLike) -> np.ndarray:
+def load_image(image: np.ndarray | str | PathLike) -> np.ndarray:
     """Read an image, or check one in memory; RGB, uint8, (H, W, 3)."""
     image = image if isinstance(image, np.ndarray) else read_image(image)
     if image.ndim == 2:

@@ -168,7 +168,7 @@ def add_cut_arguments(parser: argparse.ArgumentParser) -> None:
 def cut(args: argparse.Namespace) -> int:
     """Cut out what the arguments ask for; returns the exit status."""
     try:
-        from dynaseg.api import cut_out
+        from dynaseg.guided import cut_out
 
         paths = cut_out(**vars(args))
     except KeyboardInterrupt:
@@ -213,7 +213,7 @@ def add_app_arguments(parser: argparse.ArgumentParser) -> None:
 def app(args: argparse.Namespace) -> int:
     """Serve the app; returns the exit status."""
     try:
-        from dynaseg.api import serve_app
+        from dynaseg.app.serve import serve_app
 
         serve_app(**vars(args))
     except KeyboardInterrupt:

@@ -29,10 +29,11 @@ ALLOWED = {
     'mmseg': {'core', 'io', 'predictor', 'device', ''},
     'photos': {'core', 'io', 'predictor'},
     'analysis': {'core', 'io', 'mmseg'},
-    'app': {'core', 'io', 'photos'},
-    'api': {'app', 'core', 'io', 'predictor', 'device', 'version', 'mmseg', 'photos'},
-    'cli': {'api'},
-    '': {'api', 'version'},
+    'api': {'core', 'io', 'predictor', 'device', 'version', 'mmseg', 'photos'},
+    'guided': {'api', 'core', 'io', 'predictor', 'device', 'photos'},
+    'app': {'api', 'core', 'io', 'photos'},
+    'cli': {'api', 'app', 'guided'},
+    '': {'api', 'guided', 'version'},
 }
 
 # Each module is imported by a process of its own, forked from one that has none of the package.
