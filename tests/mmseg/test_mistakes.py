@@ -34,11 +34,13 @@ def write(tmp_path, sample_data, monkeypatch):
         (tmp_path / name).write_bytes(content)
 
     def write(change, base='resnet'):
-        path = tmp_path / 'mine.py'
-        data = ', '.join(f'{part}=dict(data_root={str(sample_data)!r})' for part in PARTS)
-        data = '' if base in ('fit', 'regions') else f'data = dict({data})\n'
-        path.write_text(f'_base_ = {str(find_config(BASES[base]))!r}\n{data}{change}\n')
-        return path
+        roots = ', '.join(f'{part}=dict(data_root={str(sample_data)!r})' for part in PARTS)
+        if base in ('fit', 'regions'):  # of another data set, which is not read
+            roots = ''
+        text = f'_base_ = {str(find_config(BASES[base]))!r}\ndata = dict({roots})\n'
+        (tmp_path / 'base.py').write_text(text)
+        (tmp_path / 'mine.py').write_text(f"_base_ = './base.py'\n{change}\n")
+        return tmp_path / 'mine.py'
 
     return write
 
@@ -67,6 +69,9 @@ def refuse(monkeypatch):
     return refuse
 
 
+PRETRAINED = (
+    'model = dict(backbone=dict(init_cfg=dict(_delete_=True, type="Pretrained", checkpoint="{}")))'
+)
 # A mistake, and what its message must have: the key, what came, what was expected.
 MISTAKES = {
     'channels of the neck': (
@@ -107,15 +112,15 @@ MISTAKES = {
         "model.backbone.type='mmcsl.ResNet': there is no package 'mmcsl'; did you mean 'mmcls'?",
     ),
     'missing file of weights': (
-        "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='absent.pth')))",
+        PRETRAINED.format('absent.pth'),
         "model.backbone.init_cfg.checkpoint='absent.pth': there is no such file",
     ),
     'empty file of weights': (
-        "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='empty.pth')))",
+        PRETRAINED.format('empty.pth'),
         "model.backbone.init_cfg.checkpoint='empty.pth' is an empty file",
     ),
     'damaged file of weights': (
-        "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='damaged.pth')))",
+        PRETRAINED.format('damaged.pth'),
         "model.backbone.init_cfg.checkpoint='damaged.pth' cannot be read as weights of PyTorch",
     ),
     'missing data': (
@@ -280,7 +285,7 @@ def save_backbone(path, **config):
 
 def test_weights_of_another_network_are_refused(write, refuse):
     save_backbone('other.pth', depth=50)
-    change = "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='other.pth')))"
+    change = PRETRAINED.format('other.pth')
     message = refuse('train.py', write(change))
     assert "model.backbone.init_cfg.checkpoint='other.pth' is of another network" in message
     assert 'layer1.0.conv1.weight: (64, 64, 1, 1), not (64, 64, 3, 3)' in message
@@ -290,7 +295,7 @@ def test_weights_of_another_network_are_refused(write, refuse):
 def test_a_whole_model_as_weights_of_a_backbone_says_how(write, refuse):
     segmentor = build_segmentor_from(BASES['resnet'], device='cpu')
     torch.save({'state_dict': segmentor.state_dict()}, 'whole.pth')
-    change = "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='whole.pth')))"
+    change = PRETRAINED.format('whole.pth')
     assert "give init_cfg.prefix='backbone.'" in refuse('train.py', write(change))
 
 

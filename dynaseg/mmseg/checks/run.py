@@ -1,6 +1,7 @@
 """What a command is about to do, tried before it does it."""
 
 import copy
+import warnings
 from argparse import Namespace
 from collections.abc import Mapping
 
@@ -60,7 +61,12 @@ def check_training(config: Config, validate: bool = True) -> None:
         raise ConfigError(
             'model.test_cfg.fit with regions: such networks are fitted in tests, not trained'
         )
-    with naming('model.backbone.pretrained', ImportError), naming('model', *MISTAKES):
+    with (
+        naming('model.backbone.pretrained', ImportError),
+        naming('model', *MISTAKES),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter('ignore')  # the script is going to show them
         initialise(model, seed=0)
     if config.get('load_from'):
         _check_checkpoint(model, 'load_from', config.load_from)
