@@ -201,9 +201,9 @@ MISTAKES = {
         "data.train.pipeline[1].type='RandomFlop' is not registered; did you mean 'RandomFlip'?",
     ),
     'stride larger than the image': (
-        'data = dict(train=dict(pipeline=[dict(type="LoadImage"), dict(type="RandomCrop", '
-        'crop_size=(24, 24)), dict(type="DefaultFormatBundle"), dict(type="Collect", '
-        'keys=["img"])]))\nmodel = dict(decode_head=dict(in_index=3))',
+        'data = dict(train=dict(pipeline=[dict(type="LoadImage"), dict(type="RandomFlip", prob=0), '
+        'dict(type="RandomCrop", crop_size=(24, 24)), dict(type="DefaultFormatBundle"), '
+        'dict(type="Collect", keys=["img"])]))\nmodel = dict(decode_head=dict(in_index=3))',
         'data.train.pipeline gives images of 24 x 24 pixels, of which model.backbone makes '
         'features of 1 x 1',
     ),
@@ -262,10 +262,13 @@ def test_training_without_a_schedule_says_what_is_missing(write, refuse):
 @pytest.mark.parametrize(
     ('change', 'expected'),
     [
-        ('check_interval=2.5', 'test_cfg.fit: check_interval must be an integer of at least 1'),
-        ('fit_pixels=0.5', 'test_cfg.fit: fit_pixels must be'),
+        ('check_interval=2.5', 'model.test_cfg.fit.check_interval=2.5: expected int'),
+        ('fit_pixels=0.5', 'model.test_cfg.fit.fit_pixels=0.5: expected int | None'),
         ('lr=float("inf")', 'model.test_cfg.fit.lr=inf: expected a finite number'),
-        ('iteration=5', "fit.iteration is unknown to Fitter; did you mean 'iterations'?"),
+        (
+            'iteration=5',
+            "model.test_cfg.fit.iteration is unknown to Fitter; did you mean 'iterations'?",
+        ),
     ],
 )
 def test_fits_are_checked(write, refuse, change, expected):
@@ -275,7 +278,7 @@ def test_fits_are_checked(write, refuse, change, expected):
 
 def test_channels_of_fits_are_checked(write, refuse):
     path = write('model = dict(backbone=dict(in_channels=5))', 'regions')
-    message = refuse('test.py', path, 'scratch://', '--eval', 'ODS')
+    message = refuse('test.py', path, 'scratch://', '--eval', 'mIoU')
     assert 'model.backbone.in_channels=5: expected 9' in message
 
 

@@ -104,8 +104,8 @@ def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[st
         raise ConfigError('data.test is missing: a test needs images')
     if isinstance(config.data.test, Mapping):
         check_metrics('--eval', metrics, config.data.test)
-    _build_dataset(config, 'test')
     _check_checkpoint(_build_model(config), 'the checkpoint', checkpoint)
+    _build_dataset(config, 'test')
 
 
 def _build_model(config: Config) -> nn.Module:

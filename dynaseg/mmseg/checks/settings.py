@@ -14,7 +14,7 @@ from mmseg.datasets.builder import DATASETS
 from torch.utils.data import DataLoader
 
 from dynaseg.mmseg.checks.errors import ConfigError, suggest
-from dynaseg.mmseg.checks.parts import check_dataset, check_model, check_part
+from dynaseg.mmseg.checks.parts import check_dataset, check_part, check_segmentor
 from dynaseg.mmseg.checks.signatures import check_arguments, read_signature
 
 # What MMSegmentation's scripts read of a config, and where the shipped configs have it.
@@ -74,7 +74,7 @@ def check_settings(config: Config, training: bool = False) -> None:
             isinstance(value, Integral) and not isinstance(value, bool) and value >= least
         ):
             raise ConfigError(f'{key}={value!r}: expected a whole number of at least {least}')
-    check_model('model', config['model'])
+    check_segmentor(config['model'])
     if 'data' in config:
         _check_data(config['data'])
     _check_schedule(config)
