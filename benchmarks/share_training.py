@@ -122,7 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
             processes,
             Path(f'{work_dir}.txt'),
             *(config.filename, '--work-dir', work_dir, '--seed', 0, '--deterministic'),
-            *('--cfg-options', 'log_config.interval=1', *changes),
+            *('--cfg-options', 'log_config.interval=1', 'checkpoint_config.interval=1'),
+            *('checkpoint_config.max_keep_ckpts=-1', *changes),
         )
         return process, work_dir
 
@@ -137,14 +138,18 @@ def main(arguments: list[str] | None = None) -> None:
         (report,) = tested.glob('eval_*.json')
         reports[processes] = json.loads(report.read_text())['metric']
         first = options.processes[0]
-        difference = largest_difference(options.out / f'by_{first}' / last, work_dir / last)
+        one, several = (
+            largest_difference(options.out / f'by_{first}' / name, work_dir / name)
+            for name in ('iter_1.pth', last)
+        )
         same = all(
             value == reports[first][name] or value != value  # NaN of classes that do not occur
             for name, value in reports[processes].items()
         )
         print(
-            f'{processes} processes: weights differ by at most {difference:.1e} from those of '
-            f'{first}; tests of one checkpoint are {"equal" if same else "different"}',
+            f'{processes} processes: weights differ from those of {first} by at most {one:.1e} after '
+            f'an iteration and {several:.1e} in the end; '
+            f'tests of one checkpoint are {"equal" if same else "different"}',
             flush=True,
         )
     process, work_dir = train('again', options.processes[0])
