@@ -4,7 +4,7 @@ from pathlib import Path
 from mmseg.datasets import CustomDataset
 from mmseg.datasets.builder import DATASETS
 
-from dynaseg.io.files import name_some
+from dynaseg.io.files import name_some, read_names
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
 from dynaseg.mmseg.datasets.pipelines import add_crop
@@ -121,16 +121,12 @@ def read_split(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it lists no image.
+        ValueError: if it is no text, or lists no image or one more than once.
     """
     try:
-        text = Path(path).read_text(encoding='utf-8')
+        return read_names(Path(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f'no split file {path}; {SOURCES["split"]}') from error
-    ids = text.split()
-    if not ids:
-        raise ValueError(f'the split file {path} lists no image: expected one image id a line')
-    return ids
 
 
 def list_folder(folder: str | Path, suffixes: tuple[str, ...]) -> dict[str, str]:

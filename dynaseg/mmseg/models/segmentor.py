@@ -1,12 +1,15 @@
+import warnings
 from collections.abc import Mapping, Sequence
 
 import mmcv
 import numpy as np
-from mmseg.models.builder import SEGMENTORS
+import torch
+from mmseg.models.builder import MODELS, SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from dynaseg.core import ProbabilityRefinement
+from dynaseg.core.finite import describe_not_finite
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.core.sizes import (
     check_prediction,
@@ -18,6 +21,10 @@ from dynaseg.core.sizes import (
 )
 from dynaseg.io.names import ClusterNames
 from dynaseg.io.palette import distinct_palette
+from dynaseg.mmseg.checks.errors import naming
+from dynaseg.mmseg.checks.levels import check_levels
+from dynaseg.mmseg.checks.weights import check_pretrained, has_weights, refuse_other_segmentor
+from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.feature_cache import FeatureCache
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
@@ -27,7 +34,7 @@ from dynaseg.mmseg.models.predictors import (
     make_predictor,
     named,
 )
-from dynaseg.mmseg.scratch import FromScratchMixin
+from dynaseg.mmseg.scratch import SEED_KEY, FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 TRAIN_KEYS = ('as_tested',)
@@ -69,6 +76,9 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             the segmentor's weights and further fresh ones, to the ``channels`` ('texture') of the
             image, of which the backbone takes so many (9). ``preset='deep'`` weighs the features
             of a further ``backbone``, of which fits see principal ``components`` as well.
+        allow_missing: beginnings of names of weights, such as ``'decode_head.'``, that a checkpoint
+            may lack, or hold in other shapes or beside those of the model; ``['']`` for any. All
+            others must be there.
         feature_cache: with a dict of ``folder`` and ``max_gib`` (8) as of
             :class:`~dynaseg.mmseg.feature_cache.FeatureCache`, what the backbone, which must be
             frozen, computes of training images is kept on disk: worth it where the pipeline gives
@@ -77,9 +87,14 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
+    Attributes:
+        autocast_dtype: in which networks compute while they are trained, beside float32; None for
+            float32 alone.
+
     Raises:
         ValueError: if the tests are not in whole mode (the windows of one image would share no
-            cluster), or an entry of a config is unknown, out of its range, or has another name now.
+            cluster), or an entry of a config is unknown, out of its range, or has another name now;
+            ConfigError, which is one, if a part cannot be built or does not fit the one before it.
         TypeError: if ``fit`` or ``refine`` has an entry that is unknown.
     """
 
@@ -91,6 +106,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         img_norm_cfg: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
+        allow_missing: Sequence[str] = (),
         feature_cache: dict | None = None,
         init_cfg: dict | None = None,
         pretrained: str | None = None,
@@ -102,17 +118,26 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
         refuse_unknown_keys('train_cfg', train_cfg or {}, TRAIN_KEYS)
         refuse_unknown_keys('test_cfg', test_cfg, TEST_KEYS)
-        super().__init__(
-            backbone=backbone,
-            decode_head=decode_head,
-            neck=neck,
-            train_cfg=train_cfg,
-            test_cfg=test_cfg,
-            init_cfg=init_cfg,
-            pretrained=pretrained,
-        )
+        self.allow_missing = tuple(allow_missing)
+        try:
+            super().__init__(
+                backbone=backbone,
+                decode_head=decode_head,
+                neck=neck,
+                train_cfg=train_cfg,
+                test_cfg=test_cfg,
+                init_cfg=init_cfg,
+                pretrained=pretrained,
+            )
+        except Exception:  # constructors of any registered module
+            for name, part in parts.items():  # which of them it was
+                if part is not None:
+                    with naming(f'model.{name}'):
+                        MODELS.build(part)
+            raise
         with named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
+        self.autocast_dtype = None
         self.predict_scale = test_cfg.get('predict_scale', 1.0)
         self.predict_pixels = test_cfg.get('predict_pixels')
         with named('test_cfg'):
@@ -131,6 +156,34 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
+        check_levels(self, parts, self.segmentation.num_channels)
+
+    def init_weights(self) -> None:
+        """Initialise the weights; those that are pretrained must be of these networks.
+
+        Raises:
+            ConfigError: if a file of weights cannot be read or is of another network.
+        """
+        check_pretrained(self, self.allow_missing)
+        super().init_weights()
+        if not has_weights(self):
+            warnings.warn(
+                f'model.backbone: {type(self.backbone).__name__} starts from random weights; give '
+                "it init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint",
+                stacklevel=2,
+            )
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, *args
+    ) -> None:
+        problem = describe_not_finite(state_dict)
+        if problem:
+            raise UserError(problem)
+        # MMCV loads strictly, whatever a script says, and passes over what does not fit.
+        if strict and prefix + SEED_KEY not in state_dict:
+            given = {name.removeprefix(prefix): value for name, value in state_dict.items()}
+            refuse_other_segmentor(self, given, self.allow_missing)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args)
 
     def _make_cache(self, backbone: str, settings: dict) -> None:
         self.caches_tests = settings.pop('tests', False)
@@ -206,12 +259,28 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
 
         Returns:
             The parts of the loss, by the names under which they are logged.
+
+        Raises:
+            UserError: if there is no more than a pixel of features to normalise over.
         """
         refuse_normalised(img_metas)
         if self.segmentation.num_fits > 1:
             raise ValueError('test_cfg.regions with fit: networks are fitted in tests, not trained')
-        levels = self._apply_neck(self.training_levels(img))
-        return self.decode_head.losses(self.decode_head(levels))
+        try:
+            with torch.autocast(
+                img.device.type, self.autocast_dtype, self.autocast_dtype is not None
+            ):
+                levels = self._apply_neck(self.training_levels(img))
+                response = self.decode_head(levels)
+        except ValueError as error:
+            if 'more than 1 value per channel' not in str(error):
+                raise
+            name = img_metas[0].get('filename', 'an image')
+            raise UserError(
+                f'{name} is {img.shape[3]} x {img.shape[2]} pixels: a batch whose features have a '
+                'single pixel cannot be normalised; leave it out, or raise data.samples_per_gpu'
+            ) from error
+        return self.decode_head.losses(response.float())
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
         """Compute the response map at the images' size.

@@ -6,6 +6,7 @@ from PIL import Image
 from dynaseg.core.metrics.clusters import class_metrics, contingency_table, match_hungarian
 from dynaseg.io.names import ClusterNames, write_names
 from dynaseg.mmseg.datasets import ClusterCustomDataset
+from dynaseg.mmseg.errors import UserError
 
 CLASSES = ('ground', 'tree', 'sky')
 SHAPE = (12, 16)
@@ -210,3 +211,12 @@ def test_names_of_no_class_are_refused_at_once(folder):
         build(folder, names=str(folder / 'names.json'))
     with pytest.raises(FileNotFoundError, match=r'no file of names .*absent\.json'):
         build(folder, names=str(folder / 'absent.json'))
+
+
+def test_images_without_a_labelled_pixel_are_no_figures(folder):
+    for path in (folder / 'ann').iterdir():
+        Image.new('L', SHAPE[::-1], 255).save(path)
+    dataset = build(folder)
+    counts = pre_evaluated(dataset, [np.zeros(SHAPE, dtype=int)] * 5)
+    with pytest.raises(UserError, match=r'ann: none of 5 images has a labelled pixel .all are 255'):
+        dataset.evaluate(counts)

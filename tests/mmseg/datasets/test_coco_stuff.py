@@ -132,7 +132,7 @@ def test_a_missing_split_file_is_named(sample_data):
 
 def test_an_empty_split_file_is_named(sample_data):
     (sample_data / 'curated' / 'train2017' / SPLIT_FILE).write_text('\n')
-    with pytest.raises(ValueError, match=rf'{SPLIT_FILE} lists no image: expected one image id'):
+    with pytest.raises(ValueError, match=rf'{SPLIT_FILE} lists no image: expected one name a line'):
         build(sample_data)
 
 
