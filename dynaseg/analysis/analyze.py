@@ -156,4 +156,5 @@ def _write_naming(
     given = {} if names is None else names.names
     write_naming_page(out_dir, clusters, files, maps, classes, given, facts)
     records = [{'cluster': label, **asdict(cluster)} for label, cluster in enumerate(clusters)]
-    return {'images': [path.name for path in files], 'clusters': records}
+    shown = {'images': [path.name for path in files], 'clusters': records}
+    return json.loads(json.dumps(shown))

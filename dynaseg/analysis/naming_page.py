@@ -102,5 +102,4 @@ def _describe(label: int, example: Example, sizes: Mapping[int, tuple[int, int]]
         'picture': _address(label, example.image),
         'size': size,
         'box': [box[0], box[1], box[2] - box[0], box[3] - box[1]],
-        'sureness': round(example.sureness, 3),
     }

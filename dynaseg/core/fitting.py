@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dynaseg.core.finite import describe_not_finite
 from dynaseg.core.labels import merge_small_regions, renumber
 from dynaseg.core.losses import DynaSegLoss, marked_cross_entropy
 from dynaseg.core.networks import Weights, respond_each, use_batch_statistics
@@ -143,12 +144,12 @@ class Fitter:
             raise ValueError(f"loss must have reduction 'none', got {self.loss.reduction!r}")
         if not (isinstance(iterations, int) and iterations >= 0):
             raise ValueError(f'iterations must be an integer of at least 0, got {iterations!r}')
-        if not (isinstance(lr, Real) and lr > 0):
-            raise ValueError(f'lr must be positive, got {lr!r}')
+        if not (isinstance(lr, Real) and 0 < lr < math.inf):
+            raise ValueError(f'lr must be positive and finite, got {lr!r}')
         if not (isinstance(momentum, Real) and 0 <= momentum < 1):
             raise ValueError(f'momentum must lie in [0, 1), got {momentum!r}')
-        if not (fit_pixels is None or fit_pixels > 0):
-            raise ValueError(f'fit_pixels must be positive or None, got {fit_pixels!r}')
+        if not (fit_pixels is None or (isinstance(fit_pixels, Integral) and fit_pixels >= 1)):
+            raise ValueError(f'fit_pixels must be a positive integer or None, got {fit_pixels!r}')
         check_prediction(predict_scale, predict_pixels)
         if not (tol is None or 0 <= tol < 1):
             raise ValueError(f'tol must lie in [0, 1) or be None, got {tol!r}')
@@ -211,6 +212,7 @@ class Fitter:
         Raises:
             ValueError: if the images are not (N, C, H, W), there are not as many networks, numbers
                 of clusters or marks as images, or such a number is no positive integer.
+            FloatingPointError: if a loss becomes NaN or infinite; it says when, and which weights.
         """
         if images.ndim != 4 or 0 in images.shape:
             raise ValueError(f'images must be (N, C, H, W), got {tuple(images.shape)}')
@@ -289,6 +291,10 @@ class Fitter:
             for row, (fit, count, value) in enumerate(
                 zip(fits, counts, loss.tolist(), strict=True)
             ):
+                if not math.isfinite(value):
+                    own = {name: weight[row] for name, weight in weights.items()}
+                    cause = describe_not_finite(own) or 'the weights are still finite'
+                    raise FloatingPointError(f'loss {value} after {step} steps: {cause}')
                 if step == 0:  # what an image lacks from the start it cannot get back
                     fit.min_clusters = min(fit.min_clusters, count)
                 if count < fit.min_clusters:

@@ -6,11 +6,14 @@ References:
     Feature Clustering, IEEE TIP 2020, https://arxiv.org/abs/2007.09990
 """
 
+import math
 from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dynaseg.core.distributed import sum_over_processes
 
 DEFAULT_MU = {'fsf': 15.0, 'scf': 50.0, 'fixed': 5.0}
 REDUCTIONS = ('mean', 'none')
@@ -146,7 +149,8 @@ def marginal_entropy(response: Tensor) -> Tensor:
 
     Returns:
         A scalar, nats: -sum_k p_k log p_k, p the mean over all pixels of the softmax of the
-        responses.
+        responses. In a training of several processes the pixels are those of all, which must
+        all compute it.
 
     Example:
         >>> import torch
@@ -154,7 +158,10 @@ def marginal_entropy(response: Tensor) -> Tensor:
         >>> marginal_entropy(even)  # log 2
         tensor(0.6931)
     """
-    shares = response.softmax(dim=1).mean(dim=(0, 2, 3))
+    pixels = response.new_tensor([response.numel() / response.shape[1]])
+    sums = torch.cat([response.softmax(dim=1).sum(dim=(0, 2, 3)), pixels])
+    sums = sum_over_processes(sums)
+    shares = sums[:-1] / sums[-1]
     tiny = torch.finfo(shares.dtype).tiny  # the gradient at 0 is that of a share next to it
     return -torch.xlogy(shares, shares.clamp(min=tiny)).sum()
 
@@ -198,10 +205,12 @@ class DynaSegLoss(nn.Module):
             raise ValueError(f'weighting must be one of {tuple(DEFAULT_MU)}, got {weighting!r}')
         if reduction not in REDUCTIONS:
             raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
-        if mu is not None and not (isinstance(mu, Real) and mu > 0):
-            raise ValueError(f'mu must be positive, got {mu!r}')
-        if not (isinstance(entropy_weight, Real) and entropy_weight >= 0):
-            raise ValueError(f'entropy_weight must be at least 0, got {entropy_weight!r}')
+        if mu is not None and not (isinstance(mu, Real) and 0 < mu < math.inf):
+            raise ValueError(f'mu must be positive and finite, got {mu!r}')
+        if not (isinstance(entropy_weight, Real) and 0 <= entropy_weight < math.inf):
+            raise ValueError(
+                f'entropy_weight must be finite and at least 0, got {entropy_weight!r}'
+            )
         self.weighting = weighting
         self.mu = DEFAULT_MU[weighting] if mu is None else float(mu)
         self.entropy_weight = entropy_weight

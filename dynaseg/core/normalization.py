@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ class Normalization:
         std: of each channel, likewise.
 
     Raises:
-        ValueError: if there are not as many of one as of the other, or a deviation is not positive.
+        ValueError: if there are not as many of one as of the other, a deviation is not positive, or
+            a number is not finite.
 
     Example:
         >>> Normalization(mean=(1.0,), std=(2.0,))(torch.tensor([[[[5]]]], dtype=torch.uint8))
@@ -25,9 +27,10 @@ class Normalization:
     std: Sequence[float] = (58.395, 57.12, 57.375)
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std) or min(self.std) <= 0:
+        finite = all(math.isfinite(value) for value in (*self.mean, *self.std))
+        if len(self.mean) != len(self.std) or not finite or min(self.std) <= 0:
             raise ValueError(
-                'mean and std must be as many, and std positive, '
+                'mean and std must be as many finite numbers, and std positive, '
                 f'got {tuple(self.mean)} and {tuple(self.std)}'
             )
 

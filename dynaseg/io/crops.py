@@ -6,7 +6,7 @@ from scipy.ndimage import binary_dilation
 
 CONTEXT = 2.0  # half the side of a crop, in radii of what it shows
 LEAST_SHARE = 0.15  # half the side of a crop, at least, as a share of the image's shorter side
-VEIL, OPACITY = (128, 128, 128), 0.75  # what is laid over the pixels of other labels
+VEIL, OPACITY = (128, 128, 128), 0.6  # what is laid over the pixels of other labels
 OUTLINE = (255, 64, 200)  # as hardly anything in photographs is
 
 
@@ -52,7 +52,7 @@ def veil(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
     Example:
         >>> veil(np.zeros((1, 3, 3), np.uint8), np.array([[True, False, False]]))[..., 0]
-        array([[  0, 255,  96]], dtype=uint8)
+        array([[  0, 255,  76]], dtype=uint8)
     """
     veiled = Image.blend(
         Image.fromarray(image), Image.new('RGB', image.shape[1::-1], VEIL), OPACITY

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,12 +52,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | str, sync: bool = False) -> None:
     """Write a file whole or not at all, whatever its content.
 
     Args:
         path: the file. Folders above it are made.
         content: bytes, or text that is written as UTF-8.
+        sync: whether to wait until it is on the disk, so that a power cut leaves it whole, too.
 
     Raises:
         OSError: if it cannot be written as a whole, such as on a full disk.
@@ -72,11 +74,48 @@ def write_file(path: Path, content: bytes | str) -> None:
     with atomic_write(path) as temporary:
         try:
             temporary.write_bytes(content)
+            if sync:
+                with temporary.open('rb+') as file:
+                    os.fsync(file.fileno())
         except OSError as error:  # as of the file that was asked for
             raise OSError(error.errno, error.strerror, str(path)) from error
         written = temporary.stat().st_size
         if written != len(content):
             raise OSError(f'{path}: {written} of {len(content)} bytes were written')
+
+
+def read_names(path: Path) -> list[str]:
+    """Read the names that a text file lists, such as a split of a data set.
+
+    Args:
+        path: a file in UTF-8, with a byte order mark or without, the names apart by white space.
+
+    Returns:
+        The names, in the file's order.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no file or no text, lists no name, or lists one more than once.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_file(Path(folder, 'val.txt'), 'one two')
+        ...     read_names(Path(folder, 'val.txt'))
+        ['one', 'two']
+    """
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise ValueError(f'{path} is not a file')
+    try:
+        names = path.read_text(encoding='utf-8-sig').split()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text in UTF-8 (byte {error.start})') from error
+    if not names:
+        raise ValueError(f'{path} lists no image: expected one name a line')
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f'{path} lists {len(repeated)} names twice: {name_some(repeated)}')
+    return names
 
 
 def remove_parts(folder: Path) -> None:

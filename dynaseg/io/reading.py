@@ -1,3 +1,4 @@
+import os
 import struct
 import warnings
 from os import PathLike
@@ -64,6 +65,14 @@ class ImageReadError(ValueError):
         self.reason = reason
 
 
+LIMIT_VARIABLE = 'DYNASEG_MAX_MEGAPIXELS'
+if os.environ.get(LIMIT_VARIABLE):  # which processes that read side by side inherit
+    try:
+        Image.MAX_IMAGE_PIXELS = int(float(os.environ[LIMIT_VARIABLE]) * 1e6 / 2)
+    except ValueError as error:
+        raise ValueError(f'{LIMIT_VARIABLE} must be a number of megapixels: {error}') from error
+
+
 def read_image(path: str | PathLike) -> np.ndarray:
     """Read a photograph as it is meant to be seen.
 
@@ -83,7 +92,8 @@ def read_image(path: str | PathLike) -> np.ndarray:
 
     Raises:
         ImageReadError: if the file is absent, empty, damaged, truncated, of another format, or
-            has more pixels than Pillow allows (2 * Image.MAX_IMAGE_PIXELS), a bomb perhaps.
+            has more pixels than Pillow allows (2 * Image.MAX_IMAGE_PIXELS), a bomb perhaps; the
+            environment variable DYNASEG_MAX_MEGAPIXELS sets another limit.
 
     Example:
         >>> import tempfile
@@ -114,7 +124,9 @@ def read_image(path: str | PathLike) -> np.ndarray:
         raise ImageReadError(path, reason) from error
     except Image.DecompressionBombError as error:
         limit = 2 * Image.MAX_IMAGE_PIXELS
-        raise ImageReadError(path, f'more than {limit / 1e6:.0f} megapixels') from error
+        raise ImageReadError(
+            path, f'more than {limit / 1e6:.0f} megapixels; {LIMIT_VARIABLE}=... raises the limit'
+        ) from error
     except _DAMAGE as error:
         reason = getattr(error, 'strerror', None) or f'damaged ({_describe(error)})'
         raise ImageReadError(path, reason) from error

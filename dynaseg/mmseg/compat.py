@@ -3,31 +3,47 @@
 ``import dynaseg.mmseg`` applies them all; applying them again changes nothing.
 """
 
+import os
 import runpy
 import sys
 from functools import cache
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import NoReturn
 
+import mmcv
 import mmcv.engine
 import mmcv.parallel._functions
 import mmcv.runner.dist_utils
+import mmcv.runner.iter_based_runner
 import mmseg.apis.test
 import mmseg.apis.train
+import mmseg.datasets.builder
+import mmseg.datasets.pipelines.formatting
 import mmseg.utils
 import numpy as np
 import torch
 import torch.distributed as dist
+from mmcv.fileio.file_client import HardDiskBackend
 from mmcv.image import tensor2imgs
 from mmcv.parallel import DataContainer, MMDistributedDataParallel
 from mmcv.parallel.scatter_gather import scatter_kwargs
+from mmcv.runner import IterBasedRunner
 from mmcv.utils import print_log
 from mmseg.utils.util_distribution import build_ddp
+from torch.utils.data import Dataset
 
+from dynaseg.io.reading import ImageReadError
+from dynaseg.mmseg import batch_norm, resume
+from dynaseg.mmseg.checks.errors import find_root
 from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.training_data import build_dataloader
 
 _init_dist_pytorch = mmcv.runner.dist_utils._init_dist_pytorch
+_to_tensor = mmseg.datasets.pipelines.formatting.to_tensor
 _collect_results_cpu = mmcv.engine.collect_results_cpu
+_build_dataset = mmseg.datasets.build_dataset
 
 
 def apply() -> None:
@@ -42,6 +58,24 @@ def apply() -> None:
     for module in (mmcv.engine, mmseg.apis.test):
         module.collect_results_cpu = collect_results
     mmseg.apis.test.tensor2imgs = get_images
+    torch.nn.SyncBatchNorm.forward = batch_norm.forward
+    for module in (mmseg.datasets, mmseg.datasets.builder, mmseg.apis.train):
+        module.build_dataloader = build_dataloader
+    mmseg.datasets.pipelines.formatting.to_tensor = to_tensor
+    make_trainings_resumable()
+
+
+def make_trainings_resumable() -> None:
+    """Let trainings go on where they were killed; each repair says why in ``resume``."""
+    IterBasedRunner.run = resume.run
+    IterBasedRunner.resume = resume.resume
+    IterBasedRunner.register_hook = resume.register_hook
+    IterBasedRunner.save_checkpoint = resume.save_checkpoint
+    mmcv.runner.iter_based_runner.IterLoader = resume.TrainingLoader
+    HardDiskBackend.put = resume.put
+    mmcv.symlink = resume.symlink
+    for module in (mmseg.utils, mmseg.apis.train):
+        module.find_latest_checkpoint = resume.find_latest_checkpoint
 
 
 def allow_numpy_scalars() -> None:
@@ -74,6 +108,9 @@ def init_dist_pytorch(backend: str, **kwargs) -> None:
 class CPUDistributedDataParallel(MMDistributedDataParallel):
     """``MMDistributedDataParallel`` without GPUs: it unwraps MMCV's data containers on the CPU."""
 
+    def _passing_sync_batchnorm_handle(self, module: torch.nn.Module) -> None:
+        """Ask no synchronised normalisation for a GPU; :func:`batch_norm.forward` needs none."""
+
     def train_step(self, *inputs, **kwargs) -> dict:
         """Run a training step of the module; see ``MMDistributedDataParallel``."""
         inputs, kwargs = scatter_kwargs(inputs, kwargs, [-1])
@@ -93,7 +130,11 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 def build_distributed(
     model: torch.nn.Module, device: str = 'cuda', *args, **kwargs
 ) -> MMDistributedDataParallel:
-    """Wrap a model for distributed training; MMSegmentation's ``build_ddp`` refuses the CPU."""
+    """Wrap a model for distributed training, its batch normalisation synchronised.
+
+    MMSegmentation's ``build_ddp`` refuses the CPU.
+    """
+    model = batch_norm.synchronise(model)
     if device != 'cpu':
         return build_ddp(model, device, *args, **kwargs)
     kwargs['device_ids'] = None
@@ -119,6 +160,16 @@ def get_images(img: DataContainer | torch.Tensor, **img_norm_cfg) -> list[np.nda
     """
     tensor = img.data[0] if isinstance(img, DataContainer) else img
     return tensor2imgs(tensor.float(), **img_norm_cfg)
+
+
+def to_tensor(data: object) -> torch.Tensor:
+    """Make a tensor of what a pipeline holds, of flipped pictures that are one pixel wide, too.
+
+    NumPy calls those contiguous whatever their strides, and PyTorch takes no negative ones.
+    """
+    if isinstance(data, np.ndarray) and min(data.strides, default=0) < 0:
+        data = data.copy()
+    return _to_tensor(data)
 
 
 def translate_arguments(arguments: list[str]) -> list[str]:
@@ -154,16 +205,43 @@ def translate_arguments(arguments: list[str]) -> list[str]:
 def run_mmseg_script(name: str) -> None:
     """Run one of MMSegmentation's own scripts with this process's arguments, repaired.
 
+    What is wrong with the config or with files that it names is said in a few lines beforehand.
+
     Args:
         name: the script's file name, ``train.py`` or ``test.py``.
     """
+    from dynaseg.mmseg.checks.run import check_command  # which needs the repairs
+
     script = Path(mmseg.__file__).parent / '.mim' / 'tools' / name
-    arguments = translate_arguments(sys.argv[1:])
-    config = next((argument for argument in arguments if argument.endswith('.py')), None)
-    if config is not None:
-        try:
-            load_config(config)  # which says in a line what is wrong with it
-        except (OSError, ValueError) as error:
-            sys.exit(f'error: {error}')
-    sys.argv = [str(script), *arguments]
-    runpy.run_path(str(script), run_name='__main__')
+    sys.argv = [str(script), *translate_arguments(sys.argv[1:])]
+    for module in (mmseg.datasets, mmseg.apis.train):
+        module.build_dataset = build_dataset
+    functions = runpy.run_path(str(script))
+    arguments = functions['parse_args']()
+    try:
+        config = load_config(arguments.config)
+    except (OSError, ValueError) as error:
+        stop(str(error))
+    try:
+        check_command(config, arguments)
+    except UserError as error:
+        stop(f'{config.filename}: {find_root(error)}')
+    # The script itself knows no names of shipped configs.
+    sys.argv = [config.filename if one == arguments.config else one for one in sys.argv]
+    try:
+        functions['main']()
+    except (UserError, ImageReadError) as error:
+        stop(str(find_root(error)))
+
+
+def stop(message: str) -> NoReturn:
+    """End the process with an error; of several processes the first one says it."""
+    sys.exit(1 if int(os.environ.get('RANK', 0)) else f'error: {message}')
+
+
+def build_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
+    """Build a data set for a script; what it finds wrong with the data is the user's to mend."""
+    try:
+        return _build_dataset(cfg, default_args)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error

@@ -1,3 +1,5 @@
+import argparse
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -5,7 +7,7 @@ from mmcv import Config, DictAction
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-__all__ = ['Config', 'DictAction', 'find_config', 'load_config', 'name_config']
+__all__ = ['Config', 'DictAction', 'find_config', 'load_config', 'merge_options', 'name_config']
 
 
 def find_config(name: str | PathLike) -> Path:
@@ -46,8 +48,8 @@ def load_config(config: str | PathLike | Config) -> Config:
 
     Raises:
         FileNotFoundError: if there is no such config.
-        ValueError: if the file is no config of a model, or was written for DynaSeg 0.1; it says
-            what to write.
+        ValueError: if the file is no config of a model, was written for DynaSeg 0.1, or asks for
+            mixed precision as MMCV has it; it says what to write.
     """
     if not isinstance(config, Config):
         path = find_config(config)
@@ -60,12 +62,50 @@ def load_config(config: str | PathLike | Config) -> Config:
     name = name_config(config)
     if 'model' not in config:
         raise ValueError(f'{name} is not a valid config: it has no `model`')
+    optimizer_hook = (config.get('optimizer_config') or {}).get('type')
+    if 'fp16' in config or optimizer_hook == 'Fp16OptimizerHook':
+        what = 'fp16' if 'fp16' in config else "optimizer_config.type='Fp16OptimizerHook'"
+        raise ValueError(
+            f'{name}: {what} has no effect on a DynaSeg: for mixed precision write '
+            "optimizer_config=dict(type='AmpOptimizerHook')"
+        )
     imports = config.get('custom_imports', {}).get('imports', [])
     if 'dynaseg' in ([imports] if isinstance(imports, str) else imports):
         raise ValueError(
             f"{name}: custom_imports has 'dynaseg', which registers nothing: write 'dynaseg.mmseg'"
         )
     return config
+
+
+def merge_options(config: Config, options: Sequence[str]) -> Config:
+    """Change entries of a config as ``--cfg-options`` does.
+
+    Args:
+        config: the config, which is left as it is.
+        options: such as ``'model.decode_head.num_classes=8'``.
+
+    Returns:
+        The changed config.
+
+    Raises:
+        ValueError: if an option is no ``key=value``, or goes into an entry that has no entries.
+
+    Example:
+        >>> merge_options(Config({'model': {'type': 'DynaSeg'}}), ['model.seed=3']).model.seed
+        3
+    """
+    for option in options:
+        if '=' not in option:
+            raise ValueError(f'cfg-options must be KEY=VALUE, got {option!r}')
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument('options', nargs='*', action=DictAction)
+    try:
+        changes = parser.parse_args(list(options)).options if options else {}
+        changed = Config(config._cfg_dict.copy(), filename=config.filename)
+        changed.merge_from_dict(changes)
+    except (ValueError, TypeError, AssertionError, KeyError, AttributeError) as error:
+        raise ValueError(f'cfg-options {" ".join(options)}: {error}') from error
+    return changed
 
 
 def name_config(config: Config) -> str:

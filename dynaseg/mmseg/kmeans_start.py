@@ -5,7 +5,12 @@ from mmcv.utils import print_log
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from dynaseg.mmseg.training_images import evaluating, share_state, training_images
+from dynaseg.mmseg.training_images import (
+    evaluating,
+    share_state,
+    training_images,
+    training_seed,
+)
 
 
 @HOOKS.register_module()
@@ -38,14 +43,12 @@ class KMeansStartHook(Hook):
         self.seed = seed
 
     def before_train_iter(self, runner: IterBasedRunner) -> None:
-        """Set the head's weights before the first iteration."""
-        if runner.iter > 0:
-            return
+        """Set the head's weights before the first iteration, unless a checkpoint has set them."""
         model = runner.model.module
         head = model.decode_head
-        seed = self.seed
-        if seed is None:
-            seed = (runner.meta or {}).get('seed') or 0
+        if runner.iter > 0 or head.was_loaded:
+            return
+        seed = training_seed(runner) if self.seed is None else self.seed
         features = self._collect(runner, seed)
         if len(features) < head.num_classes:
             raise ValueError(
@@ -70,7 +73,7 @@ class KMeansStartHook(Hook):
         rng = np.random.default_rng(seed)
         drawn = []
         with evaluating(model):
-            for img in training_images(runner, self.num_images):
+            for img in training_images(runner, self.num_images, seed):
                 features = model.features(img)[0].flatten(1).T.cpu()
                 size = min(self.pixels_per_image, len(features))
                 drawn.append(features[rng.choice(len(features), size, replace=False)])

@@ -8,7 +8,12 @@ from torch import Tensor
 
 from dynaseg.core.whitening import NoiseStatistics, fit_whitening
 from dynaseg.mmseg.models.noise_whitening import NoiseWhitening
-from dynaseg.mmseg.training_images import evaluating, share_state, training_images
+from dynaseg.mmseg.training_images import (
+    evaluating,
+    share_state,
+    training_images,
+    training_seed,
+)
 
 
 @HOOKS.register_module()
@@ -39,14 +44,14 @@ class NoiseWhiteningHook(Hook):
         self.contrast = contrast
 
     def before_train_iter(self, runner: IterBasedRunner) -> None:
-        """Fit the neck before the first iteration.
+        """Fit the neck before the first iteration, unless a checkpoint has set it.
 
         Raises:
             ValueError: if the model's neck is another, or the images have no noise.
         """
-        if runner.iter > 0:
-            return
         model = runner.model.module
+        if runner.iter > 0 or model.decode_head.was_loaded:
+            return
         neck = model.neck if model.with_neck else None
         if not isinstance(neck, NoiseWhitening):
             raise ValueError(
@@ -56,7 +61,7 @@ class NoiseWhiteningHook(Hook):
         dimensions, num_channels = neck.matrix.shape
         statistics = NoiseStatistics(num_channels, self.contrast)
         with evaluating(model):
-            for img in training_images(runner, self.num_images):
+            for img in training_images(runner, self.num_images, training_seed(runner)):
                 features = neck.align(model.training_levels(img))[0].cpu()
                 statistics.add(features, mean_lab(img, features.shape[1:]))
         neck.set_transform(fit_whitening(statistics, self.components, dimensions, self.ridge))

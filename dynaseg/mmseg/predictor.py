@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mmcv import Config
 
 from dynaseg.io.names import hash_file, read_names
 from dynaseg.mmseg.build import build_segmentor_from
-from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.configs import load_config, merge_options
 from dynaseg.mmseg.models.predictors import TrainedPredictor
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
@@ -21,6 +22,7 @@ def build_predictor(
     checkpoint: str | PathLike | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
+    cfg_options: Sequence[str] = (),
     names: str | PathLike | None = None,
 ) -> tuple[FittedPredictor | RegionPredictor | TrainedPredictor, dict[str, object]]:
     """Build what segments images as a config says.
@@ -30,6 +32,7 @@ def build_predictor(
         checkpoint: file with trained weights; fresh ones, drawn from ``seed``, where None.
         device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
         seed: seed of the fresh weights, at least 0.
+        cfg_options: changes of the config, as of :func:`dynaseg.mmseg.configs.merge_options`.
         names: file of names of the checkpoint's clusters; see :mod:`dynaseg.io.names`.
 
     Returns:
@@ -41,7 +44,7 @@ def build_predictor(
         FileNotFoundError, ValueError: as :func:`dynaseg.mmseg.build.build_segmentor_from` and
             :func:`dynaseg.io.names.read_names`, and if the names are not those of the clusters.
     """
-    config = load_config(config)
+    config = merge_options(load_config(config), cfg_options)
     cluster_names = None if names is None else read_names(names)
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
     try:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement
+from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement, ResponseNetwork
 
 
 def make_network(channels=8, seed=0, in_channels=3):
@@ -393,3 +393,13 @@ def test_marked_pixels_get_their_labels():
 def test_marks_of_another_number_of_images_are_refused():
     with pytest.raises(ValueError, match=r'marks must be \(2, H, W\)'):
         make_fitter().fit(make_network(), torch.rand(2, 3, 8, 8), marks=torch.zeros(1, 8, 8).long())
+
+
+def test_a_fit_whose_loss_is_not_finite_ends_and_says_where():
+    images = torch.rand(1, 3, 8, 8)
+    with pytest.raises(FloatingPointError, match=r'loss (nan|inf) after 1 steps: .*not finite: '):
+        Fitter(iterations=5, lr=1e38)(ResponseNetwork(channels=4), images)
+    with pytest.raises(FloatingPointError, match=r'loss nan after 0 steps: .* still finite'):
+        Fitter(iterations=5)(ResponseNetwork(channels=4), images * torch.nan)
+    with pytest.raises(ValueError, match='lr must be positive and finite, got inf'):
+        Fitter(lr=float('inf'))

@@ -32,8 +32,13 @@ def test_is_linear_so_that_sizes_may_be_changed_before_or_after():
 
 @pytest.mark.parametrize(
     ('mean', 'std'),
-    [((0.0,), (1.0, 1.0)), ((0.0, 0.0), (1.0, 0.0)), ((0.0, 0.0), (1.0, -2.0))],
+    [
+        ((0.0,), (1.0, 1.0)),
+        ((0.0, 0.0), (1.0, 0.0)),
+        ((0.0, 0.0), (1.0, -2.0)),
+        ((float('nan'),), (1.0,)),
+    ],
 )
 def test_unfit_numbers_are_refused(mean, std):
-    with pytest.raises(ValueError, match='mean and std must be as many, and std positive, got'):
+    with pytest.raises(ValueError, match='mean and std must be as many finite numbers, and std'):
         Normalization(mean, std)

@@ -19,6 +19,10 @@ NAME = re.compile(r'(fsf|scf|fixed)_([a-z0-9-]+)_([a-z0-9-]+)_([a-z0-9-]+)')
 DATA_TYPES = {
     'sample': 'CocoStuff27Dataset',
     'coco-stuff27': 'CocoStuff27Dataset',
+    'coco-stuff27-picie': 'CocoStuff27Dataset',
+    'coco-stuff27-stego': 'CocoStuff27Dataset',
+    'cityscapes27': 'Cityscapes27Dataset',
+    'potsdam3': 'Potsdam3Dataset',
     'bsds500': 'BSDS500Dataset',
     'voc12': 'VOCRegionDataset',
     'camvid': 'CamVidDataset',

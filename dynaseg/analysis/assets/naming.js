@@ -19,6 +19,7 @@ function element(tag, attributes = {}, ...children) {
 function drawCrop(example) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', (example?.box ?? [0, 0, 1, 1]).join(' '));
+  svg.setAttribute('preserveAspectRatio', 'xMidYMid slice');
   svg.setAttribute('aria-hidden', 'true');
   if (example) {
     const image = document.createElementNS(SVG, 'image');
@@ -207,9 +208,8 @@ class Page {
 
   fillExamples(id, examples) {
     const buttons = examples.map((example) => {
-      const label = `Example, probability ${example.sureness.toFixed(2)}: show the whole image`;
-      const button = element('button', { type: 'button', 'aria-label': label });
-      button.append(drawCrop(example), element('span', {}, example.sureness.toFixed(2)));
+      const button = element('button', { type: 'button', 'aria-label': 'Show the whole image' });
+      button.append(drawCrop(example));
       button.addEventListener('click', () => {
         $('picture').querySelector('img').src = example.picture;
         $('picture').showModal();

@@ -26,6 +26,7 @@ from dynaseg.core.metrics.clusters import (
 )
 from dynaseg.io.names import read_names
 from dynaseg.mmseg.datasets.pipelines.evaluation_crop import EvaluationCrop
+from dynaseg.mmseg.errors import UserError
 
 
 class ClusterCounts(NamedTuple):
@@ -157,7 +158,7 @@ class ClusterEvaluationMixin:
             clusters without a name are wrong.
 
         Raises:
-            ValueError: if a metric is unknown or there are no results.
+            ValueError: if a metric is unknown, there are no results, or no pixel has a label.
         """
         metrics = [metric] if isinstance(metric, str) else list(metric)
         unknown = set(metrics) - set(self.METRICS)
@@ -170,6 +171,11 @@ class ClusterEvaluationMixin:
 
         tables = [counts.table for counts in results]
         table = sum_tables(tables)
+        if not table.any():
+            raise UserError(
+                f'{self.ann_dir}: none of {len(tables)} images has a labelled pixel (all are '
+                f'{self.ignore_index}): there is nothing to evaluate against'
+            )
         figures = self._report(
             class_metrics(table, match_hungarian(table)), 'Hungarian matching', logger
         )

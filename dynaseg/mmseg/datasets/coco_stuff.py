@@ -4,9 +4,10 @@ from pathlib import Path
 from mmseg.datasets import CustomDataset
 from mmseg.datasets.builder import DATASETS
 
-from dynaseg.io.files import name_some
+from dynaseg.io.files import name_some, read_names
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
+from dynaseg.mmseg.datasets.pipelines import add_crop
 from dynaseg.mmseg.datasets.pipelines.coco_stuff import (
     COCO_STUFF27_CLASSES,
     COCO_STUFF27_GROUPS,
@@ -26,7 +27,8 @@ SOURCES = {
 class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
     """COCO-Stuff with 27 classes in the split of PiCIE (Cho et al., CVPR 2021).
 
-    The files lie as follows; images may end in ``.jpeg`` or ``.jpg``::
+    The files lie as follows, or as PiCIE and STEGO have them, with ``images`` in the place of
+    ``coco`` and ``annotations`` beside it; images may end in ``.jpeg`` or ``.jpg``::
 
         data_root/curated/{train2017,val2017}/Coco164kFull_Stuff_Coarse_7.txt
         data_root/coco/{train2017,val2017}/xxxxxxxxxxxx.jpeg
@@ -73,13 +75,11 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
         self.PALETTE = distinct_palette(len(COCO_STUFF27_CLASSES))[chosen].tolist()
         if categories == 'all':
             self.CLASS_GROUPS = COCO_STUFF27_GROUPS
-        if evaluation_crop is not None:
-            crop = {'type': 'EvaluationCrop', 'size': evaluation_crop}
-            pipeline = [pipeline[0], crop, *pipeline[1:]]
+        images, masks = find_layout(data_root)
         super().__init__(
-            pipeline,
-            img_dir=os.path.join('coco', subset),
-            ann_dir=os.path.join('coco', 'annotations', subset),
+            add_crop(pipeline, evaluation_crop),
+            img_dir=os.path.join(images, subset),
+            ann_dir=os.path.join(masks, subset),
             split=os.path.join('curated', subset, split_file),
             data_root=data_root,
             classes=None,
@@ -103,6 +103,13 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
         ]
 
 
+def find_layout(data_root: str | Path) -> tuple[str, str]:
+    """Find where below a folder COCO's images and masks lie; see :class:`CocoStuff27Dataset`."""
+    if os.path.isdir(os.path.join(data_root, 'images')):
+        return 'images', 'annotations'
+    return 'coco', os.path.join('coco', 'annotations')
+
+
 def read_split(path: str | Path) -> list[str]:
     """Read the image ids of a split file.
 
@@ -114,16 +121,12 @@ def read_split(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it lists no image.
+        ValueError: if it is no text, or lists no image or one more than once.
     """
     try:
-        text = Path(path).read_text(encoding='utf-8')
+        return read_names(Path(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f'no split file {path}; {SOURCES["split"]}') from error
-    ids = text.split()
-    if not ids:
-        raise ValueError(f'the split file {path} lists no image: expected one image id a line')
-    return ids
 
 
 def list_folder(folder: str | Path, suffixes: tuple[str, ...]) -> dict[str, str]:

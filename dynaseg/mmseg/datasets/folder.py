@@ -8,7 +8,7 @@ from mmseg.datasets import CustomDataset
 from mmseg.datasets.builder import DATASETS
 
 from dynaseg.core.regions import RegionHierarchy
-from dynaseg.io.files import IMAGE_SUFFIXES, take_evenly, walk_images
+from dynaseg.io.files import IMAGE_SUFFIXES, name_some, take_evenly, walk_images
 from dynaseg.io.names import read_names
 from dynaseg.io.palette import distinct_palette
 from dynaseg.io.writing import write_label_map
@@ -135,10 +135,14 @@ def list_images(folder: str) -> list[str]:
 
     Raises:
         FileNotFoundError: if the folder does not exist or holds no image.
+        ValueError: if something of an image's name is no file, such as a pipe, or a link to none.
     """
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'no image folder {folder}')
     names = sorted(os.path.relpath(path, folder) for path in walk_images(folder))
+    others = [name for name in names if not os.path.isfile(os.path.join(folder, name))]
+    if others:
+        raise ValueError(f'{folder}: not files, or links to none: {name_some(others)}')
     if not names:
         raise FileNotFoundError(f'{folder} holds no images ({" ".join(IMAGE_SUFFIXES)})')
     return names

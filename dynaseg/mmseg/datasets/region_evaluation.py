@@ -21,6 +21,7 @@ from dynaseg.core.metrics.regions import (
 )
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import name_some
+from dynaseg.mmseg.errors import UserError
 
 # Altitudes at which hierarchies are cut, in units of that at detail .5, which is among them.
 CUTS = np.arange(15, 151) / 50
@@ -160,7 +161,7 @@ class RegionEvaluationMixin:
             fractions in per cent.
 
         Raises:
-            ValueError: if a metric is unknown or there are no results.
+            ValueError: if a metric is unknown, there are no results, or no pixel is annotated.
         """
         unknown = {metric} if isinstance(metric, str) else set(metric)
         unknown -= set(self.METRICS)
@@ -170,6 +171,11 @@ class RegionEvaluationMixin:
             raise ValueError(f'{type(self).__name__} has no results to evaluate')
         if not isinstance(results[0], LabelMapStatistics | HierarchyStatistics):
             results = self.pre_eval(list(results), list(range(len(results))))
+        if not any(map(_is_annotated, results)):
+            raise UserError(
+                f'{self.ann_dir}: none of {len(results)} images has an annotated pixel (all are '
+                f'{self.ignore_index}): there is nothing to evaluate against'
+            )
         if isinstance(results[0], LabelMapStatistics):
             figures = summarize_regions([image.components for image in results])
             labels = summarize_regions([image.labels for image in results])
@@ -195,6 +201,13 @@ class RegionEvaluationMixin:
 
     def _annotation_path(self, index: int) -> str:
         return os.path.join(self.ann_dir, self.img_infos[index]['ann']['seg_map'])
+
+
+def _is_annotated(statistics: LabelMapStatistics | HierarchyStatistics) -> bool:
+    """Tell whether any pixel of an image counts."""
+    if isinstance(statistics, LabelMapStatistics):
+        statistics = statistics.components
+    return len(statistics.segment_ious) > 0
 
 
 def _print(title: str, figures: dict[str, float], logger: Logger | str | None) -> None:

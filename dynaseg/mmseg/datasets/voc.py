@@ -5,7 +5,7 @@ import numpy as np
 from mmseg.datasets.builder import DATASETS
 from PIL import Image
 
-from dynaseg.io.files import name_some
+from dynaseg.io.files import name_some, read_names
 from dynaseg.mmseg.datasets.folder import ImageFolderDataset
 from dynaseg.mmseg.datasets.region_evaluation import RegionEvaluationMixin
 
@@ -34,7 +34,7 @@ class VOCRegionDataset(RegionEvaluationMixin, ImageFolderDataset):
     Raises:
         FileNotFoundError: if the split file or images that it lists are missing; it says how many
             and which.
-        ValueError: if the split file lists no image.
+        ValueError: if the split file is no text, or lists no image or one more than once.
     """
 
     def __init__(
@@ -54,11 +54,9 @@ class VOCRegionDataset(RegionEvaluationMixin, ImageFolderDataset):
     ) -> list[dict]:
         """Find the images of the split file and the masks that belong to them."""
         try:
-            names = Path(split).read_text(encoding='utf-8').split()
+            names = read_names(Path(split))
         except FileNotFoundError as error:
             raise FileNotFoundError(f'no split file {split}') from error
-        if not names:
-            raise ValueError(f'the split file {split} lists no image: expected one name a line')
         paths = [os.path.join(img_dir, name + img_suffix) for name in names]
         missing = [path for path in paths if not os.path.isfile(path)]
         if missing:

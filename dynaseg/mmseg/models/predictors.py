@@ -12,7 +12,7 @@ from mmseg.models.builder import build_backbone
 from torch import Tensor, nn
 
 from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement
-from dynaseg.core.channels import CHANNELS
+from dynaseg.core.channels import CHANNELS, image_channels
 from dynaseg.core.normalization import Normalization
 from dynaseg.core.regions import DEEP, PLAIN, build_hierarchy
 from dynaseg.core.sizes import enlarge_labels, limit_size
@@ -26,6 +26,7 @@ from dynaseg.predictor import (
     start_seeds,
 )
 
+NUM_COLOURS = 3
 # What fits for regions do not use: they give soft labels alone.
 LABEL_KEYS = ('min_clusters', 'refine', 'min_region', 'predict_scale', 'predict_pixels')
 
@@ -47,6 +48,9 @@ class SegmentationSettings:
         fit: as :class:`dynaseg.mmseg.models.DynaSeg` documents it.
         regions: likewise.
 
+    Attributes:
+        num_channels: of the images that the backbone sees.
+
     Raises:
         ValueError, TypeError: if an entry is unknown or out of its range; it is named.
     """
@@ -55,6 +59,7 @@ class SegmentationSettings:
         self.fitter = self.region_settings = self.features = None
         self.min_clusters = self.num_fits = 1
         self.channels, self.components = 'texture', ()
+        self.num_channels = NUM_COLOURS
         if fit is not None:
             with named('test_cfg.fit'):
                 self._read_fit(loss, dict(fit))
@@ -87,6 +92,8 @@ class SegmentationSettings:
             if not (isinstance(self.num_fits, int) and self.num_fits >= 1):
                 raise ValueError(f'num_fits must be a positive integer, got {self.num_fits!r}')
             self.components = tuple(regions.pop('components', ()))
+            example = image_channels(np.zeros((16, 16, 3), np.uint8), self.channels)
+            self.num_channels = len(example) + sum(self.components)
         backbone = regions.pop('backbone', None)
         presets = {'plain': PLAIN, 'deep': DEEP}
         preset = regions.pop('preset', 'plain')

@@ -76,6 +76,20 @@ class ProjectionHead(ResponseHead):
         """Make centroids, (num_classes, C), the prototypes."""
         self.conv_seg.weight.copy_(centroids[:, :, None, None])
 
-    def training_losses(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Compute the parts of the loss from the feature levels, each (N, C, h, w)."""
-        return self.loss_decode(self(inputs), self.gather(inputs))
+    def losses(
+        self,
+        seg_logit: Tensor,
+        seg_label: Tensor | None = None,
+        levels: Sequence[Tensor] = (),
+    ) -> dict[str, Tensor]:
+        """Compute the parts of the loss.
+
+        Args:
+            seg_logit: response map, (N, num_classes, h, w).
+            seg_label: ignored; the loss needs no annotation.
+            levels: the feature levels from which the responses are, each (N, C, h, w).
+
+        Returns:
+            What ``loss_decode`` returns.
+        """
+        return self.loss_decode(seg_logit, self.gather(levels).float())

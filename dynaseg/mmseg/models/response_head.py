@@ -23,6 +23,9 @@ class ResponseHead(BaseDecodeHead):
         loss_decode: the loss; DynaSeg's by default.
         **kwargs: further arguments of MMSegmentation's ``BaseDecodeHead``.
 
+    Attributes:
+        was_loaded: whether its weights come from a checkpoint.
+
     Example:
         >>> import torch
         >>> head = ResponseHead(in_channels=[8, 16], in_index=[0, 1], num_classes=5)
@@ -52,6 +55,7 @@ class ResponseHead(BaseDecodeHead):
             **kwargs,
         )
         self.norm = build_norm_layer(norm_cfg or {'type': 'BN'}, num_classes)[1]
+        self.was_loaded = False
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Compute the response map.
@@ -64,6 +68,10 @@ class ResponseHead(BaseDecodeHead):
             (N, num_classes, h, w).
         """
         return self.norm(self.cls_seg(self.gather(inputs)))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        self.was_loaded = prefix + 'conv_seg.weight' in state_dict
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def gather(self, inputs: Sequence[Tensor]) -> Tensor:
         """Choose and concatenate the feature levels from which the responses are computed.
@@ -110,16 +118,18 @@ class ResponseHead(BaseDecodeHead):
         self.norm.weight.copy_(factor * deviation)
         self.norm.bias.copy_(factor * mean)
 
-    def training_losses(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Compute the parts of the loss from the feature levels, each (N, C, h, w)."""
-        return self.losses(self(inputs))
-
-    def losses(self, seg_logit: Tensor, seg_label: Tensor | None = None) -> dict[str, Tensor]:
+    def losses(
+        self,
+        seg_logit: Tensor,
+        seg_label: Tensor | None = None,
+        levels: Sequence[Tensor] = (),
+    ) -> dict[str, Tensor]:
         """Compute the parts of the loss.
 
         Args:
             seg_logit: response map, (N, num_classes, h, w).
             seg_label: ignored; the loss needs no annotation.
+            levels: the feature levels from which the responses are; not used by this head.
 
         Returns:
             What ``loss_decode`` returns.

@@ -19,6 +19,9 @@ from dynaseg.core.sizes import (
 from dynaseg.core.voting import give_to_strongest, sum_groups
 from dynaseg.io.names import ClusterNames, read_names
 from dynaseg.io.palette import distinct_palette
+from dynaseg.mmseg.checks.levels import check_levels
+from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.models.checked_weights import CheckedWeightsMixin, naming_part
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.levels import LevelsMixin
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
@@ -37,7 +40,7 @@ TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
 @SEGMENTORS.register_module()
-class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
+class DynaSeg(CheckedWeightsMixin, FromScratchMixin, LevelsMixin, EncoderDecoder):
     """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
 
     A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the
@@ -71,6 +74,9 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
             the segmentor's weights and further fresh ones, to the ``channels`` ('texture') of the
             image, of which the backbone takes so many (9). ``preset='deep'`` weighs the features
             of a further ``backbone``, of which fits see principal ``components`` as well.
+        allow_missing: beginnings of names of weights, such as ``'decode_head.'``, that a checkpoint
+            may lack, or hold in other shapes or beside those of the model; ``['']`` for any. All
+            others must be there.
         feature_cache: with a dict of ``folder`` and ``max_gib`` (8) as of
             :class:`~dynaseg.mmseg.feature_cache.FeatureCache`, what the backbone, which must be
             frozen, computes of training images is kept on disk: worth it where the pipeline gives
@@ -79,9 +85,14 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
+    Attributes:
+        autocast_dtype: in which networks compute while they are trained, beside float32; None for
+            float32 alone.
+
     Raises:
         ValueError: if the tests are not in whole mode (the windows of one image would share no
-            cluster), or an entry of a config is unknown, out of its range, or has another name now.
+            cluster), or an entry of a config is unknown, out of its range, or has another name now;
+            ConfigError, which is one, if a part cannot be built or does not fit the one before it.
         TypeError: if ``fit`` or ``refine`` has an entry that is unknown.
     """
 
@@ -93,6 +104,7 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
         img_norm_cfg: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
+        allow_missing: Sequence[str] = (),
         feature_cache: dict | None = None,
         init_cfg: dict | None = None,
         pretrained: str | None = None,
@@ -104,17 +116,18 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
         refuse_unknown_keys('train_cfg', train_cfg or {}, TRAIN_KEYS)
         refuse_unknown_keys('test_cfg', test_cfg, TEST_KEYS)
-        super().__init__(
-            backbone=backbone,
-            decode_head=decode_head,
-            neck=neck,
-            train_cfg=train_cfg,
-            test_cfg=test_cfg,
-            init_cfg=init_cfg,
-            pretrained=pretrained,
-        )
+        self.allow_missing = tuple(allow_missing)
+        with naming_part(parts):
+            super().__init__(
+                **parts,
+                train_cfg=train_cfg,
+                test_cfg=test_cfg,
+                init_cfg=init_cfg,
+                pretrained=pretrained,
+            )
         with named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
+        self.autocast_dtype = None
         self.predict_scale = test_cfg.get('predict_scale', 1.0)
         self.predict_pixels = test_cfg.get('predict_pixels')
         with named('test_cfg'):
@@ -133,6 +146,7 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
+        check_levels(self, parts, self.segmentation.num_channels)
 
     def make_predictor(
         self, names: ClusterNames | None = None
@@ -168,11 +182,28 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
 
         Returns:
             The parts of the loss, by the names under which they are logged.
+
+        Raises:
+            UserError: if there is no more than a pixel of features to normalise over.
         """
         refuse_normalised(img_metas)
         if self.segmentation.num_fits > 1:
             raise ValueError('test_cfg.regions with fit: networks are fitted in tests, not trained')
-        return self.decode_head.training_losses(self.apply_neck(self.training_levels(img)))
+        try:
+            with torch.autocast(
+                img.device.type, self.autocast_dtype, self.autocast_dtype is not None
+            ):
+                levels = self.apply_neck(self.training_levels(img))
+                response = self.decode_head(levels)
+        except ValueError as error:
+            if 'more than 1 value per channel' not in str(error):
+                raise
+            name = img_metas[0].get('filename', 'an image')
+            raise UserError(
+                f'{name} is {img.shape[3]} x {img.shape[2]} pixels: a batch whose features have a '
+                'single pixel cannot be normalised; leave it out, or raise data.samples_per_gpu'
+            ) from error
+        return self.decode_head.losses(response.float(), levels=levels)
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
         """Compute the response map at the images' size.

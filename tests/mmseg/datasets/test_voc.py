@@ -4,7 +4,9 @@ from mmcv import Config
 from mmseg.datasets import build_dataset
 from PIL import Image
 
+from dynaseg.core.regions import RegionHierarchy
 from dynaseg.mmseg.datasets.voc import VOCRegionDataset
+from dynaseg.mmseg.errors import UserError
 
 OBJECTS = np.zeros((8, 12), dtype=np.uint8)  # two cars, side by side, outlined by void
 OBJECTS[3:8, 1:5] = 255
@@ -35,6 +37,11 @@ def root(tmp_path):
 
 def build(root, **kwargs):
     return VOCRegionDataset([], SPLIT, data_root=str(root), test_mode=True, **kwargs)
+
+
+def hierarchy_of_one_region():
+    leaves = np.zeros((8, 12), dtype=np.int32)
+    return RegionHierarchy(leaves, np.array([0]), np.array([0.0]))
 
 
 def test_takes_the_images_of_the_split(root):
@@ -110,3 +117,35 @@ def test_damaged_masks_are_reported(root):
     Image.new('RGB', (12, 8)).save(path)
     with pytest.raises(ValueError, match=r"2007_000001\.png is no mask: .*got 'RGB'"):
         build(root).pre_eval(OBJECTS, 0)
+
+
+def test_images_without_an_annotated_pixel_are_no_figures(root):
+    for path in (root / 'SegmentationObject').iterdir():
+        save_mask(path, np.full_like(OBJECTS, 255))
+    dataset = build(root)
+    statistics = dataset.pre_eval([np.zeros((8, 12), dtype=int)] * 2, [0, 1])
+    with pytest.raises(UserError, match='none of 2 images has an annotated pixel'):
+        dataset.evaluate(statistics)
+    with pytest.raises(UserError, match='none of 2 images has an annotated pixel'):
+        dataset.evaluate([hierarchy_of_one_region()] * 2)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'2007_000001\n2007_000001\n', 'lists 1 names twice: 2007_000001'),
+        (b'2007_000001\n\xe9\n', 'is no text in UTF-8'),
+    ],
+)
+def test_splits_of_other_kinds_are_named(root, content, message):
+    (root / SPLIT).write_bytes(content)
+    with pytest.raises(ValueError, match=rf'val\.txt {message}'):
+        build(root)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(root):
+    (root / SPLIT).write_bytes(b'\xef\xbb\xbf2007_000001\r\n2007_000002')
+    assert [info['filename'] for info in build(root).img_infos] == [
+        '2007_000001.jpg',
+        '2007_000002.jpg',
+    ]

@@ -152,6 +152,12 @@ def test_names_are_labels(folder, together):
             if (named == label).any()
         }
         assert records[number]['shares'] == shares
+    config = load_config(folder / 'config.py')
+    config.data.test.update(names=str(folder / 'names.json'), test_mode=True)
+    dataset = build_dataset(config.data.test)
+    for number, path in enumerate(dataset.format_results(together, str(folder / 'formatted'))):
+        named = read_label_map(folder / f'named/labels/{number}.png')
+        assert np.array_equal(read_label_map(path), named)
     page = (folder / 'named/index.html').read_text()
     assert '<b>odd</b>' in page
     assert 'cluster 1' not in page

@@ -24,11 +24,11 @@ def test_it_begins_as_the_cosine_similarity_with_the_centroids():
 
 def test_the_projection_and_the_prototypes_are_trained_and_the_features_are_not():
     head = ProjectionHead(in_channels=6, num_classes=3)
-    features = make_features().requires_grad_()
+    features = make_features()
     optimizer = torch.optim.SGD([one for one in head.parameters() if one.requires_grad], lr=1.0)
     before = {name: value.clone() for name, value in head.state_dict().items()}
     for _ in range(2):  # the first step moves the second convolution alone, which begins as zero
-        parts = head.training_losses([features.detach()])
+        parts = head.losses(head([features]), levels=[features])
         optimizer.zero_grad()
         (parts['loss_within'] + parts['loss_across']).backward()
         optimizer.step()

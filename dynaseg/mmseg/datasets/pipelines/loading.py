@@ -59,6 +59,8 @@ def read_mask(path: str) -> np.ndarray:
     Raises:
         ValueError: if the file cannot be read, or is no such mask.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f'{path} is not a file')  # reading a pipe would wait for ever
     try:
         values = mmcv.imread(path, flag='unchanged', backend='pillow')
     except FileNotFoundError:

@@ -1,0 +1,220 @@
+"""Trainings that are killed go on as if they had not been; see ``docs/reliability.md``."""
+
+import logging
+import os
+import random
+import re
+import zipfile
+from pathlib import Path
+
+import mmcv.runner.iter_based_runner
+import numpy as np
+import torch
+from mmcv.fileio.file_client import HardDiskBackend
+from mmcv.runner import Hook, IterBasedRunner, get_dist_info
+from mmcv.runner.iter_based_runner import IterLoader
+from mmcv.utils import print_log
+from mmseg.utils import get_root_logger
+from torch.utils.data import DataLoader
+
+from dynaseg.io.files import atomic_write, remove_parts, write_file
+from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.finite import FiniteHook, describe_network
+from dynaseg.mmseg.training_data import DrawnImages, TrainingSampler
+
+LATEST = 'latest.pth'
+CHECKPOINT_NAME = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
+# Of a checkpoint's meta, what a training goes on with: the rest describes the run that wrote it.
+CONTINUED = ('seed', 'hook_msgs', 'grad_scaler')
+
+_run = IterBasedRunner.run
+_save_checkpoint = IterBasedRunner.save_checkpoint
+_register_hook = IterBasedRunner.register_hook
+
+
+class SeedHook(Hook):
+    """Seeds the random numbers of an iteration, such as dropout's, by its number.
+
+    What they were before therefore needs no place in a checkpoint.
+    """
+
+    def before_train_iter(self, runner: IterBasedRunner) -> None:
+        """Seed Python, NumPy and PyTorch, on GPUs too, for each process differently."""
+        key = (runner.meta['seed'], get_dist_info()[0], runner.iter)
+        seeds = np.random.SeedSequence(key).generate_state(3).tolist()
+        random.seed(seeds[0])
+        np.random.seed(seeds[1])
+        torch.manual_seed(seeds[2])
+
+
+class TrainingLoader(IterLoader):
+    """MMCV's endless loader, from the epoch at which the sampler stands, and without its pauses."""
+
+    def __init__(self, dataloader: DataLoader) -> None:
+        epoch = getattr(dataloader.sampler, 'epoch', 0)  # the first epoch may end while starting
+        super().__init__(dataloader)
+        self._epoch = epoch
+
+    def __next__(self) -> object:
+        try:
+            return next(self.iter_loader)
+        except StopIteration:
+            self._epoch += 1
+            if hasattr(self._dataloader.sampler, 'set_epoch'):
+                self._dataloader.sampler.set_epoch(self._epoch)
+            self.iter_loader = iter(self._dataloader)
+            return next(self.iter_loader)
+
+
+def run(
+    runner: IterBasedRunner, data_loaders: list[DataLoader], workflow: list[tuple], *args, **kwargs
+) -> None:
+    """Run a training as MMCV's ``IterBasedRunner`` does, from the data that comes next."""
+    seed = (runner.meta or {}).get('seed')
+    loaders = [
+        loader
+        for loader, (mode, _) in zip(data_loaders, workflow, strict=True)
+        if mode == 'train' and isinstance(loader.sampler, TrainingSampler)
+    ]
+    for loader in loaders:
+        loader.sampler.go_to(runner.iter, seed)
+    if seed is not None:
+        runner.register_hook(SeedHook(), priority='LOWEST')  # after whatever draws before a step
+    runner.register_hook(FiniteHook(), priority='HIGH')  # before the optimiser's step
+    if runner.work_dir and runner.rank == 0:
+        remove_parts(Path(runner.work_dir))
+    _run(runner, data_loaders, workflow, *args, **kwargs)
+    for loader in loaders:
+        if isinstance(loader.dataset, DrawnImages):
+            skipped = loader.dataset.describe_skipped()
+            if skipped:
+                print_log(skipped, runner.logger, logging.WARNING)
+
+
+def resume(
+    runner: IterBasedRunner,
+    checkpoint: str,
+    resume_optimizer: bool = True,
+    map_location: str = 'default',
+) -> None:
+    """Go on with a training, on a CPU too, at the iteration after that of a checkpoint.
+
+    MMCV's own asks for a GPU, repeats the checkpoint's last iteration and forgets the seed and the
+    best score.
+
+    Args:
+        runner: the training's runner.
+        checkpoint: the file; of a ``latest.pth`` that is damaged or leads nowhere, the newest
+            whole checkpoint beside it takes the place.
+        resume_optimizer: whether the optimiser goes on, too.
+        map_location: where the checkpoint is loaded before it is copied; the CPU by default.
+
+    Raises:
+        UserError: if the file is not a whole checkpoint of this network's training.
+    """
+    path = str(checkpoint)
+    if os.path.basename(path) == LATEST:
+        path = find_latest_checkpoint(os.path.dirname(path) or '.') or path
+    if not os.path.isfile(path):
+        raise UserError(f'no checkpoint {path} to resume from')
+    try:
+        loaded = runner.load_checkpoint(
+            path, 'cpu' if map_location == 'default' else map_location, strict=True
+        )
+    except Exception as error:  # of unpickling any content
+        raise UserError(f'{path}: cannot be resumed from: {error}') from error
+    meta = loaded.get('meta') or {}
+    if 'iter' not in meta or (resume_optimizer and 'optimizer' not in loaded):
+        raise UserError(
+            f'{path}: cannot be resumed from: weights alone; start from them with --load-from'
+        )
+    if resume_optimizer:
+        runner.optimizer.load_state_dict(loaded['optimizer'])
+    runner.meta = {**(runner.meta or {}), **{key: meta[key] for key in CONTINUED if key in meta}}
+    runner._iter = runner._inner_iter = meta['iter'] + 1  # it counts from 0 and had been taken
+    runner._epoch = meta['epoch']
+    runner.logger.info(
+        f'resumed from {path} after {runner.iter} iterations, seed {runner.meta.get("seed")}'
+    )
+
+
+def find_latest_checkpoint(path: str, suffix: str = 'pth') -> str | None:
+    """Find the checkpoint at which a training goes on.
+
+    Args:
+        path: the work folder.
+        suffix: not used; as in MMSegmentation.
+
+    Returns:
+        ``latest.pth`` if it is whole, else the whole checkpoint of most iterations; it warns of
+        those that are damaged. None where there is no whole one.
+    """
+    folder = Path(path)
+    names = os.listdir(folder) if folder.is_dir() else []
+    numbered = {name: int(match[1]) for name in names if (match := CHECKPOINT_NAME.fullmatch(name))}
+    newest_first = sorted(numbered, key=numbered.get, reverse=True)
+    found = None
+    for name in [LATEST] * (LATEST in names) + newest_first:
+        if is_whole(folder / name):
+            found = str(folder / name)
+            break
+        print_log(
+            f'{folder / name} is damaged or leads nowhere: looking for an older checkpoint',
+            get_root_logger(),
+            logging.WARNING,
+        )
+    print_log(
+        f'no checkpoint in {folder}' if found is None else f'found {found}', get_root_logger()
+    )
+    return found
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a checkpoint is whole: each of its records has its checksum.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile(suffix='.pth') as file:
+        ...     torch.save({'meta': {}}, file.name)
+        ...     before = is_whole(Path(file.name))
+        ...     os.truncate(file.name, 100)
+        ...     before, is_whole(Path(file.name))
+        (True, False)
+    """
+    try:
+        with zipfile.ZipFile(path) as records:
+            return records.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError):
+        return False
+
+
+def save_checkpoint(runner: IterBasedRunner, *args, **kwargs) -> None:
+    """Save a checkpoint as MMCV does, of weights that are finite."""
+    problem = describe_network(runner.model)
+    if problem:
+        raise UserError(f'iteration {runner.iter + 1} of {runner.max_iters}: {problem}')
+    _save_checkpoint(runner, *args, **kwargs)
+
+
+def register_hook(runner: IterBasedRunner, hook: Hook, priority: str | int = 'NORMAL') -> None:
+    """Register a hook; checkpoints are saved after the evaluation of their iteration.
+
+    Else a training that is killed in between would go on without that evaluation's best score.
+    """
+    if isinstance(hook, mmcv.runner.CheckpointHook):
+        priority = 'VERY_LOW'
+    _register_hook(runner, hook, priority)
+
+
+def put(backend: HardDiskBackend, obj: bytes, filepath: str | Path) -> None:
+    """Write a file whole or not at all, and wait until it is on the disk."""
+    write_file(Path(filepath), obj, sync=True)
+
+
+def symlink(src: str, dst: str, overwrite: bool = True, **kwargs) -> None:
+    """Make a symbolic link; another takes its place at once, and is not removed before."""
+    if not overwrite:
+        os.symlink(src, dst, **kwargs)
+        return
+    with atomic_write(Path(dst)) as temporary:
+        os.symlink(src, temporary, **kwargs)

@@ -1,0 +1,64 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CONFIG = 'fsf_plain-cnn_100_sample.py'
+PARTS = ('train', 'val', 'test')
+
+
+@pytest.fixture
+def check(load_tool, capsys):
+    """Runs the command; returns its exit status and what it printed."""
+
+    def run(*arguments):
+        status = load_tool('check_data').main([CONFIG, '--workers', '1', *map(str, arguments)])
+        printed = capsys.readouterr()
+        lines = [line for line in printed.err.splitlines() if line.startswith(PARTS)]
+        return status, printed.out.splitlines(), [line for line in lines if 'image/s' not in line]
+
+    return run
+
+
+def options(root, *changes):
+    return ['--cfg-options', *(f'data.{part}.data_root={root}' for part in PARTS), *changes]
+
+
+def test_whole_data_have_no_problems(check, sample_data):
+    status, said, problems = check(*options(sample_data))
+    assert (status, problems) == (0, [])
+    assert said == ['train: nothing is wrong', 'val: nothing is wrong']  # test is val once more
+
+
+def test_every_fault_is_listed(check, sample_data):
+    images = sample_data / 'coco' / 'train2017'
+    masks = sample_data / 'coco' / 'annotations' / 'val2017'
+    first, second, third, _ = sorted(images.iterdir())
+    first.write_bytes(first.read_bytes()[:200])
+    second.unlink()
+    os.mkfifo(second)
+    Image.new('RGB', (20, 10)).save(third)
+    mask, other, _ = sorted(masks.iterdir())
+    Image.fromarray(np.full((40, 48), 200, np.uint8)).save(mask)
+    Image.new('L', (7, 5)).save(other)
+    status, said, problems = check(*options(sample_data))
+    assert status == 1
+    assert said == ['train: 3 problems', 'val: 2 problems']
+    for name, reason in (
+        (first.name, 'damaged'),
+        (second.name, 'not a file'),
+        (third.name, 'images differ in size after data.train.pipeline, and a batch has 4: '),
+        (mask.name, 'has ids [200]'),
+        (other.name, 'shape'),
+    ):
+        assert any(name in line and reason in line for line in problems), (name, problems)
+
+
+def test_fewer_images_than_a_batch_and_missing_data_are_problems(check, sample_data, tmp_path):
+    status, _, problems = check(*options(sample_data, 'data.samples_per_gpu=5'))
+    assert status == 1
+    assert problems[0].startswith('train: data.train has 4 images, and a batch takes 5')
+    status, _, problems = check('--subsets', 'train', *options(tmp_path))
+    assert status == 1
+    assert 'no split file' in problems[0]
