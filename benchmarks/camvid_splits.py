@@ -78,10 +78,12 @@ def run(options: argparse.Namespace, split: str, seed: int) -> dict[str, object]
     seconds = time.perf_counter() - started
     segmentor = build_segmentor_from(config, folder / 'latest.pth')
     dataset = build_evaluated(config.data.test, config)
-    table = count_clusters(segmentor, dataset)
     if options.named:
         names = name_by_labels(segmentor, config, options.named)
         write_names(folder / 'names.json', names)
+        segmentor.vote_by_names(names)
+    table = count_clusters(segmentor, dataset)
+    if options.named:
         assignment = names.find_classes(len(table), dataset.CLASSES)
     else:
         assignment = match_hungarian(table)

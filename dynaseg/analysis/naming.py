@@ -17,7 +17,8 @@ def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> Cluste
     """Name clusters by labels of training images: each gets the class that most of its pixels have.
 
     Of the images of ``data.train``, in their order, the first and every so many-th after it are
-    labelled as in tests. Clusters that hold none of their labelled pixels get no name.
+    labelled as in tests, but without refinement, which takes time and moves borders alone.
+    Clusters that hold none of their labelled pixels get no name.
 
     Args:
         segmentor: the trained segmentor, in evaluation mode.
@@ -34,7 +35,11 @@ def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> Cluste
         raise ValueError(f'every must be at least 1, got {every}')
     dataset = build_evaluated(config.data.train, config)
     chosen = range(0, len(dataset), every)
-    assignment = match_majority(count_clusters(segmentor, dataset, chosen))
+    refinement, segmentor.refinement = segmentor.refinement, None
+    try:
+        assignment = match_majority(count_clusters(segmentor, dataset, chosen))
+    finally:
+        segmentor.refinement = refinement
     names = {cluster: dataset.CLASSES[kind] for cluster, kind in enumerate(assignment) if kind >= 0}
     return ClusterNames(names, f'labels of {len(chosen)} of {len(dataset)} training images')
 

@@ -25,7 +25,7 @@ class NoiseWhiteningHook(Hook):
     which clusters what the neck gives.
 
     Args:
-        num_images: images that are looked at.
+        num_images: images that are looked at, evenly spaced.
         components: eigenvectors to which features are projected first.
         ridge: share of white noise that is added.
         contrast: the distance in CIELAB from which neighbours count as different.
@@ -33,7 +33,7 @@ class NoiseWhiteningHook(Hook):
 
     def __init__(
         self,
-        num_images: int = 300,
+        num_images: int = 100,
         components: int = 128,
         ridge: float = 0.3,
         contrast: float = 12.0,

@@ -39,8 +39,9 @@ PARTS = {
 
 
 def build(config):
-    """Builds a config's model without downloading weights."""
+    """Builds a config's model without downloading weights or keeping levels."""
     config.model.backbone.init_cfg = None
+    config.model.pop('feature_cache', None)
     torch.manual_seed(0)
     return build_segmentor(config.model)
 

@@ -15,6 +15,7 @@ model = dict(
         norm_cfg=dict(type='BN', momentum=0.0),
     ),
     train_cfg=dict(as_tested=True),
+    test_cfg=dict(refine=dict(subsample=4)),
     feature_cache=dict(folder='work_dirs/features', max_gib=8),
 )
-custom_hooks = [dict(type='NoiseWhiteningHook'), dict(type='KMeansStartHook')]
+custom_hooks = [dict(type='NoiseWhiteningHook'), dict(type='KMeansStartHook', scale=4.0)]

@@ -182,8 +182,8 @@ class TrainedPredictor:
         segmentor: in evaluation mode. Larger images than its ``test_cfg.predict_pixels`` are seen
             at that size.
         settings: with ``regions``, a hierarchy is made of the segmentor's probabilities.
-        names: of its clusters; labels are then those of the names, one for the clusters that share
-            one, and images of other clusters hold one label more, ``'unnamed'``.
+        names: of its clusters, which vote together where they share one; labels are then those of
+            the names, and images of other clusters hold one label more, ``'unnamed'``.
 
     Attributes:
         names: of the labels, from 0.
@@ -201,11 +201,13 @@ class TrainedPredictor:
         self.segmentor = segmentor
         self.settings = settings
         number = segmentor.num_classes
+        names = names or segmentor.names
         if names is None:
             self.table = np.arange(number)
             self.names = name_clusters(number)
         else:
             self.table, self.names = names.number_labels(number)
+            segmentor.vote_by_names(names)
 
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:

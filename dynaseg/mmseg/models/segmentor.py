@@ -13,20 +13,20 @@ from dynaseg.core.finite import describe_not_finite
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.core.sizes import (
     check_prediction,
-    enlarge,
     enlarge_labels,
     limit_size,
     limited_size,
     resize_maps,
 )
-from dynaseg.io.names import ClusterNames
+from dynaseg.core.voting import give_to_strongest, sum_groups
+from dynaseg.io.names import ClusterNames, read_names
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.checks.errors import naming
 from dynaseg.mmseg.checks.levels import check_levels
 from dynaseg.mmseg.checks.weights import check_pretrained, has_weights, refuse_other_segmentor
 from dynaseg.mmseg.errors import UserError
-from dynaseg.mmseg.feature_cache import FeatureCache
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
+from dynaseg.mmseg.models.levels import LevelsMixin
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
 from dynaseg.mmseg.models.predictors import (
     SegmentationSettings,
@@ -34,16 +34,17 @@ from dynaseg.mmseg.models.predictors import (
     make_predictor,
     named,
 )
+from dynaseg.mmseg.named_labels import NamedLabels
 from dynaseg.mmseg.scratch import SEED_KEY, FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 TRAIN_KEYS = ('as_tested',)
-TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine'}  # of tests without fits
+TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine', 'names'}  # of tests without fits
 TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
 @SEGMENTORS.register_module()
-class DynaSeg(FromScratchMixin, EncoderDecoder):
+class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
     """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
 
     A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the
@@ -64,9 +65,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         test_cfg: ``mode='whole'``, as in MMSegmentation. As trained, the network sees images
             enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
             which also bounds larger images; with ``refine``, a dict of arguments of
-            :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges. With
+            :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges; with
+            ``names``, a file of :mod:`dynaseg.io.names`, clusters of one name vote together, and
+            labels are those of the names, of which data sets report figures of their own. With
             ``fit``, a dict, every test image is fitted from the segmentor's weights with the head's
-            loss, and these three have no place; it holds arguments of
+            loss, and these four have no place; it holds arguments of
             :class:`dynaseg.core.Fitter`, ``refine``, a dict of arguments of
             :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the least number of
             clusters: a number, or ``'silhouette'`` for that of the image's colours. With
@@ -148,11 +151,12 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
         if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
             raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
-        self.sees_as_tested = (train_cfg or {}).get('as_tested', False)
-        self.cache, self.caches_tests = None, False
-        if feature_cache is not None:
-            with named('feature_cache'):
-                self._make_cache(repr(backbone), dict(feature_cache))
+        self.prepare_levels(repr(backbone), train_cfg or {}, feature_cache)
+        self.names = self.groups = None
+        if test_cfg.get('names') is not None:
+            with named('test_cfg.names'):
+                self.names = read_names(test_cfg['names'])
+                self.vote_by_names(self.names)
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
@@ -185,13 +189,6 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             refuse_other_segmentor(self, given, self.allow_missing)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args)
 
-    def _make_cache(self, backbone: str, settings: dict) -> None:
-        self.caches_tests = settings.pop('tests', False)
-        if self.caches_tests and not self.sees_as_tested:
-            raise ValueError('tests=True needs train_cfg.as_tested=True')
-        view = self.sees_as_tested, self.predict_scale, self.predict_pixels
-        self.cache = FeatureCache(self.backbone, f'{backbone} {self.normalise} {view}', **settings)
-
     def make_predictor(
         self, names: ClusterNames | None = None
     ) -> FittedPredictor | RegionPredictor | TrainedPredictor:
@@ -213,39 +210,6 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             The response map at the features' resolution, (N, q, h, w).
         """
         return self.decode_head(self.extract_feat(img))
-
-    def training_levels(self, img: Tensor) -> list[Tensor]:
-        """Compute the backbone's levels of training images, or find them in the cache.
-
-        Args:
-            img: pixels, BGR, 0 to 255, (N, 3, H, W).
-
-        Returns:
-            The levels, each (N, C, h, w).
-        """
-        img = self.normalise(img)
-        return self._compute(img) if self.cache is None else self.cache(img, self._compute)
-
-    def _compute(self, img: Tensor) -> list[Tensor]:
-        return self.backbone(self._see_as_in_tests(img) if self.sees_as_tested else img)
-
-    def _see_as_in_tests(self, img: Tensor) -> Tensor:
-        img = limit_size(img, self.predict_pixels)
-        return enlarge(img, self.predict_scale, self.predict_pixels)
-
-    def features(self, img: Tensor) -> Tensor:
-        """Compute the features from which the head computes its responses, as in training.
-
-        Args:
-            img: pixels, BGR, 0 to 255, (N, 3, H, W).
-
-        Returns:
-            The features, (N, C, h, w).
-        """
-        return self.decode_head.gather(self._apply_neck(self.training_levels(img)))
-
-    def _apply_neck(self, levels: list[Tensor]) -> Sequence[Tensor]:
-        return self.neck(levels) if self.with_neck else levels
 
     def forward_train(
         self, img: Tensor, img_metas: list[dict], gt_semantic_seg: Tensor | None = None
@@ -270,7 +234,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             with torch.autocast(
                 img.device.type, self.autocast_dtype, self.autocast_dtype is not None
             ):
-                levels = self._apply_neck(self.training_levels(img))
+                levels = self.apply_neck(self.training_levels(img))
                 response = self.decode_head(levels)
         except ValueError as error:
             if 'more than 1 value per channel' not in str(error):
@@ -292,10 +256,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The response map, (N, q, H, W).
         """
-        if self.caches_tests:
-            response = self.decode_head(self._apply_neck(self.cache(img, self._compute)))
-        else:
-            response = self.response(self._see_as_in_tests(img))
+        response = self.decode_head(self.apply_neck(self.test_levels(img)))
         return resize_maps(response, img.shape[2:], self.align_corners)
 
     def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
@@ -312,6 +273,15 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         refuse_normalised(img_meta)
         img = self.normalise(img)
         probabilities = super().inference(img, img_meta, rescale)
+        if self.groups is None:
+            return self._refine(probabilities, img, img_meta, rescale)
+        groups = self.groups.to(probabilities.device)
+        sums = self._refine(sum_groups(probabilities, groups), img, img_meta, rescale)
+        return give_to_strongest(sums, probabilities, groups)
+
+    def _refine(
+        self, probabilities: Tensor, img: Tensor, img_meta: list[dict], rescale: bool
+    ) -> Tensor:
         if self.refinement is None:
             return probabilities
         if rescale:  # which leaves the padding out
@@ -320,6 +290,21 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         if img_meta[0]['flip']:
             img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
         return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
+
+    def vote_by_names(self, names: ClusterNames) -> None:
+        """Let the clusters of one name vote together from now on, in all that labels images.
+
+        A pixel gets the name with the largest probability, and of its clusters the strongest.
+
+        Raises:
+            ValueError: if there are names of clusters that the head has not.
+        """
+        labels, _ = names.number_labels(self.num_classes)
+        unnamed = [cluster not in names.names for cluster in range(self.num_classes)]
+        groups = torch.from_numpy(labels)
+        # Clusters without a name have nothing in common.
+        groups[unnamed] = groups.max() + torch.arange(sum(unnamed))
+        self.groups = groups
 
     def predict(
         self, img: Tensor, size: Sequence[int] | None = None, meta: Mapping | None = None
@@ -401,7 +386,11 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         height, width = meta['img_shape'][:2]
         size = meta['ori_shape'][:2] if rescale else (height, width)
         probabilities = self.predict(img[:, :, :height, :width], size, meta)
-        return enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy()
+        labels = enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy()
+        if self.names is None:
+            return labels
+        table, names = self.names.number_labels(self.num_classes)
+        return NamedLabels(table[labels], names)
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
         """Refuse where images are fitted: each augmentation would have clusters of its own."""
@@ -425,7 +414,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         classes = self.CLASSES
         try:
             number = max(self.num_classes, int(result[0].max()) + 1)
-            self.CLASSES = [str(cluster) for cluster in range(number)]
+            names = getattr(result[0], 'names', None)
+            self.CLASSES = names or [str(cluster) for cluster in range(number)]
             return super().show_result(img, result, distinct_palette(number), **kwargs)
         finally:
             self.CLASSES = classes
