@@ -212,8 +212,7 @@ class Fitter:
         Raises:
             ValueError: if the images are not (N, C, H, W), there are not as many networks, numbers
                 of clusters or marks as images, or such a number is no positive integer.
-            FloatingPointError: if a loss becomes NaN or infinite; it says after which step, and
-                which weights have.
+            FloatingPointError: if a loss becomes NaN or infinite; it says when, and which weights.
         """
         if images.ndim != 4 or 0 in images.shape:
             raise ValueError(f'images must be (N, C, H, W), got {tuple(images.shape)}')
@@ -295,9 +294,7 @@ class Fitter:
                 if not math.isfinite(value):
                     own = {name: weight[row] for name, weight in weights.items()}
                     cause = describe_not_finite(own) or 'the weights are still finite'
-                    raise FloatingPointError(
-                        f'the loss of a fit is {value} after {step} steps of lr={self.lr}: {cause}'
-                    )
+                    raise FloatingPointError(f'loss {value} after {step} steps: {cause}')
                 if step == 0:  # what an image lacks from the start it cannot get back
                     fit.min_clusters = min(fit.min_clusters, count)
                 if count < fit.min_clusters:

@@ -7,7 +7,7 @@ from mmseg.models import build_segmentor
 
 from dynaseg.device import find_device
 from dynaseg.mmseg.checks.errors import find_root
-from dynaseg.mmseg.checks.parts import check_model
+from dynaseg.mmseg.checks.parts import check_segmentor
 from dynaseg.mmseg.configs import load_config, name_config
 from dynaseg.mmseg.models import DynaSeg
 from dynaseg.mmseg.scratch import initialise
@@ -47,7 +47,7 @@ def build_segmentor_from(
         raise ValueError(f'seed must be at least 0, got {seed}')
     name = name_config(config)
     try:
-        check_model('model', config.model)
+        check_segmentor(config.model)
         segmentor = build_segmentor(config.model)
     except Exception as error:  # constructors of any registered module
         raise ValueError(f'{name}: the model cannot be built: {find_root(error)}') from error

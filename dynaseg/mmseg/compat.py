@@ -108,6 +108,9 @@ def init_dist_pytorch(backend: str, **kwargs) -> None:
 class CPUDistributedDataParallel(MMDistributedDataParallel):
     """``MMDistributedDataParallel`` without GPUs: it unwraps MMCV's data containers on the CPU."""
 
+    def _passing_sync_batchnorm_handle(self, module: torch.nn.Module) -> None:
+        """Ask no synchronised normalisation for a GPU; :func:`batch_norm.forward` needs none."""
+
     def train_step(self, *inputs, **kwargs) -> dict:
         """Run a training step of the module; see ``MMDistributedDataParallel``."""
         inputs, kwargs = scatter_kwargs(inputs, kwargs, [-1])

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from dynaseg.io.files import atomic_write, remove_parts, write_file
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.finite import FiniteHook, describe_network
-from dynaseg.mmseg.training_data import DrawnImages, Refusal, TrainingSampler
+from dynaseg.mmseg.training_data import DrawnImages, TrainingSampler
 
 LATEST = 'latest.pth'
 CHECKPOINT_NAME = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
@@ -57,16 +57,13 @@ class TrainingLoader(IterLoader):
 
     def __next__(self) -> object:
         try:
-            batch = next(self.iter_loader)
+            return next(self.iter_loader)
         except StopIteration:
             self._epoch += 1
             if hasattr(self._dataloader.sampler, 'set_epoch'):
                 self._dataloader.sampler.set_epoch(self._epoch)
             self.iter_loader = iter(self._dataloader)
-            batch = next(self.iter_loader)
-        if isinstance(batch, Refusal):
-            raise UserError(batch.reason)
-        return batch
+            return next(self.iter_loader)
 
 
 def run(

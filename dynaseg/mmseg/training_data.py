@@ -200,6 +200,16 @@ class DrawnImages(Dataset):
         return f'{len(names)} of {len(self)} images could not be read: {name_some(names)}'
 
 
+class TrainingDataLoader(DataLoader):
+    """PyTorch's ``DataLoader``, which raises what workers hand over as a :class:`Refusal`."""
+
+    def __iter__(self) -> Iterator:
+        for batch in super().__iter__():
+            if isinstance(batch, Refusal):
+                raise UserError(batch.reason)
+            yield batch
+
+
 def collate_images(samples: Sequence, samples_per_gpu: int) -> object:
     """Make a batch as MMCV's ``collate`` does, or a :class:`Refusal` of images that make none."""
     shapes = {}
@@ -295,7 +305,7 @@ def build_dataloader(
             f'(data.samples_per_gpu={samples_per_gpu}): lower it, or set '
             'data.train_dataloader.drop_last=False'
         )
-    return DataLoader(
+    return TrainingDataLoader(
         DrawnImages(dataset, skip_bad=on_bad_image == 'skip'),
         batch_size=batch_size,
         sampler=sampler,

@@ -1,5 +1,7 @@
 import io
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -231,8 +233,24 @@ def test_absent_files_folders_and_pipes_are_errors(tmp_path):
 def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
     path = save(tmp_path, Image.new('1', (500, 500)))
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100_000)
-    with pytest.raises(ImageReadError, match='more than 0 megapixels'):
+    with pytest.raises(ImageReadError, match=r'than 0 megapixels; DYNASEG_MAX_MEGAPIXELS=.*'):
         read_image(path)
+
+
+@pytest.mark.parametrize(
+    ('limit', 'said'),
+    [('0.24', 'more than 0 megapixels'), ('0.26', '(500, 500, 3)'), ('', '(500, 500, 3)')],
+)
+def test_the_limit_of_pixels_can_be_set(tmp_path, limit, said):
+    path = save(tmp_path, Image.new('1', (500, 500)))
+    code = 'from dynaseg.io.reading import *; import sys; print(read_image(sys.argv[1]).shape)'
+    done = subprocess.run(
+        [sys.executable, '-c', code, path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'DYNASEG_MAX_MEGAPIXELS': limit},
+    )
+    assert said in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize('file_format', ['JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP'])

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from dynaseg.core.losses import marginal_entropy
+from dynaseg.core.losses import DynaSegLoss
 from dynaseg.mmseg import batch_norm  # whose package repairs SyncBatchNorm
 
 PROCESSES = 2
@@ -16,20 +16,22 @@ def network():
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 1), nn.BatchNorm2d(4)
-    )
+    ).double()  # or a label that changes by rounding makes all later steps others
 
 
 def images():
-    return torch.rand(4, 3, 9, 7, generator=torch.Generator().manual_seed(1)) * 3 + 2
+    return 5 * torch.rand(
+        4, 3, 9, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
 
 
 def train(model, batch, processes=1):
-    """Take three steps; the gradients of several processes are averaged, as DDP does."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    for _ in range(3):
-        response = model(batch)
-        loss = response.square().mul(torch.arange(4).view(1, 4, 1, 1)).mean()
-        loss = loss - 2 * marginal_entropy(response)
+    """Take ten steps; the gradients of several processes are averaged, as DDP does."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    criterion = DynaSegLoss('fsf', entropy_weight=2.0)
+    for _ in range(10):
+        parts = criterion(model(batch))
+        loss = sum(value for name, value in parts.items() if name.startswith('loss'))
         optimizer.zero_grad()
         loss.backward()
         if processes > 1:

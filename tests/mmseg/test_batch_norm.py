@@ -17,7 +17,7 @@ def test_processes_together_train_as_one_does(tmp_path):
     torch.multiprocessing.spawn(train_a_part, (port, tmp_path), nprocs=PROCESSES)
     parts = [torch.load(tmp_path / f'{rank}.pth', weights_only=True) for rank in range(PROCESSES)]
     for name, value in expected.items():
-        torch.testing.assert_close(parts[0][name], value, rtol=0, atol=1e-5)
+        torch.testing.assert_close(parts[0][name], value, rtol=0, atol=1e-9)
         assert torch.equal(parts[0][name], parts[1][name])
 
 

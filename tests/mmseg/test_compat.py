@@ -6,6 +6,8 @@ import sys
 import mmcv
 import mmcv.engine
 import mmseg.apis.test
+import mmseg.apis.train
+import mmseg.datasets
 import numpy as np
 import pytest
 import torch
@@ -13,9 +15,11 @@ import torch.distributed as dist
 from mmcv.parallel import MMDataParallel
 from mmseg.datasets import build_dataloader, build_dataset
 
+from dynaseg.io.reading import ImageReadError
 from dynaseg.mmseg import compat
 from dynaseg.mmseg.build import build_segmentor_from
 from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -124,3 +128,33 @@ def test_what_a_test_finds_is_drawn(tmp_path, name):
     drawn = mmcv.imread(str(tmp_path / 'drawn' / 'a.png'))
     assert drawn.shape == photo.shape
     assert not np.array_equal(drawn, photo)
+
+
+@pytest.mark.parametrize(
+    ('error', 'message'),
+    [
+        (
+            UserError('iteration 3 of 6: loss_con is nan'),
+            '^error: iteration 3 of 6: loss_con is nan$',
+        ),
+        (ImageReadError('a.png', 'damaged'), '^error: a.png: damaged$'),
+    ],
+)
+def test_scripts_say_in_a_line_what_the_user_can_mend(monkeypatch, error, message):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(compat.runpy, 'run_path', fail)
+    for module in (mmseg.datasets, mmseg.apis.train):  # which scripts change for good
+        monkeypatch.setattr(module, 'build_dataset', mmseg.datasets.build_dataset)
+    monkeypatch.setattr('sys.argv', ['train.py'])
+    with pytest.raises(SystemExit, match=message):
+        compat.run_mmseg_script('train.py')
+
+
+def test_what_a_data_set_refuses_is_the_users_to_mend(tmp_path):
+    config = {'type': 'ImageFolderDataset', 'pipeline': [], 'img_dir': str(tmp_path)}
+    with pytest.raises(UserError, match='holds no images'):
+        compat.build_dataset(config)
+    with pytest.raises(KeyError, match='NoSuchStep'):  # which is no fault of the data
+        compat.build_dataset({**config, 'pipeline': [{'type': 'NoSuchStep'}]})

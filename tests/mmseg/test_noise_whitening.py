@@ -37,7 +37,7 @@ def build(neck):
         'neck': neck,
         'decode_head': {
             'type': 'ResponseHead',
-            'in_channels': 6 if neck else 40,
+            'in_channels': 6 if neck is NECK else 40,
             'num_classes': 4,
         },
     }

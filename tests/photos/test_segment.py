@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import re
 import signal
+import time
 from hashlib import blake2b
 
 import numpy as np
@@ -16,7 +17,7 @@ from stand_ins import Counting, Failing, Raising, segment_one
 from dynaseg.io.reading import read_image
 from dynaseg.photos.finding import find_images
 from dynaseg.photos.outputs import OUTPUTS, output_paths
-from dynaseg.photos.segment import DefectError
+from dynaseg.photos.segment import DefectError, Job
 from dynaseg.predictor import Segmentation
 
 
@@ -323,3 +324,21 @@ def test_damaged_and_odd_files(tmp_path, monkeypatch, damaged_files):
     assert sum('odd' in name for name in done) == 4
     assert list_outputs(tmp_path / 'out')['regions'] == sorted(f'{name}.png' for name in done)
     assert CHOICE.min_area == 0
+
+
+def test_the_seconds_of_an_image_are_its_own(tmp_path, photos, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, 'perf_counter', lambda: clock[0])
+
+    def read_slowly(path):  # as those behind others in a queue wait
+        clock[0] += 100
+        return read_image(path)
+
+    def predict(images):
+        clock[0] += 2 * len(images)
+        return [segment_one(image) for image in images]
+
+    monkeypatch.setattr('dynaseg.photos.segment.read_image', read_slowly)
+    job = Job(predict, lambda name, image, done: {})
+    records = job([(photos / f'{name}.png', name) for name in 'abc'])
+    assert [record['seconds'] for record in records] == [2, 2, 2]

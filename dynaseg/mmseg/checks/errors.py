@@ -37,8 +37,9 @@ def suggest(name: object, known: Iterable[str]) -> str:
         >>> suggest('colour', ['interval', 'metric'])
         ''
     """
-    close = difflib.get_close_matches(str(name), sorted(known), n=1)
-    return f'; did you mean {close[0]!r}?' if close else ''
+    by_lower = {one.lower(): one for one in sorted(known)}
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1)
+    return f'; did you mean {by_lower[close[0]]!r}?' if close else ''
 
 
 def explain(error: BaseException) -> str:

@@ -8,8 +8,10 @@ from mmcv.utils import Registry
 from mmseg.datasets.builder import DATASETS, PIPELINES
 from mmseg.models.builder import MODELS
 
+from dynaseg.core import Fitter, LabelRefinement, ProbabilityRefinement
 from dynaseg.mmseg.checks.errors import ConfigError, suggest
 from dynaseg.mmseg.checks.signatures import check_arguments
+from dynaseg.mmseg.models.old_keys import refuse_old_keys
 
 # Where OpenMMLab's packages register their models.
 SCOPES = {name: f'{name}.models' for name in ('mmcls', 'mmdet', 'mmselfsup')}
@@ -79,6 +81,30 @@ def check_part(
 ) -> None:
     """Check that a part's type is registered and takes its keys; as :func:`check_arguments`."""
     check_arguments(key, config, find_type(key, config, registry), also, supplied)
+
+
+def check_segmentor(config: object) -> None:
+    """Check ``model``, the entries of its ``test_cfg`` included.
+
+    Raises:
+        ConfigError: as :func:`check_part`.
+    """
+    if isinstance(config, Mapping):
+        refuse_old_keys(config)
+    check_model('model', config)
+    tests = config.get('test_cfg') or {}
+    if tests.get('fit') is not None:
+        check_arguments(
+            'model.test_cfg.fit',
+            tests['fit'],
+            Fitter,
+            also=('refine', 'min_clusters'),
+            supplied=('loss', 'refinement'),
+        )
+        if tests['fit'].get('refine') is not None:
+            check_arguments('model.test_cfg.fit.refine', tests['fit']['refine'], LabelRefinement)
+    if tests.get('refine') is not None:
+        check_arguments('model.test_cfg.refine', tests['refine'], ProbabilityRefinement)
 
 
 def check_model(key: str, config: object) -> None:

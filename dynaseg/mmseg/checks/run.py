@@ -1,6 +1,7 @@
 """What a command is about to do, tried before it does it."""
 
 import copy
+import warnings
 from argparse import Namespace
 from collections.abc import Mapping
 
@@ -60,7 +61,12 @@ def check_training(config: Config, validate: bool = True) -> None:
         raise ConfigError(
             'model.test_cfg.fit with regions: such networks are fitted in tests, not trained'
         )
-    with naming('model.backbone.pretrained', ImportError), naming('model', *MISTAKES):
+    with (
+        naming('model.backbone.pretrained', ImportError),
+        naming('model', *MISTAKES),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter('ignore')  # the script is going to show them
         initialise(model, seed=0)
     if config.get('load_from'):
         _check_checkpoint(model, 'load_from', config.load_from)
@@ -98,8 +104,8 @@ def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[st
         raise ConfigError('data.test is missing: a test needs images')
     if isinstance(config.data.test, Mapping):
         check_metrics('--eval', metrics, config.data.test)
-    _build_dataset(config, 'test')
     _check_checkpoint(_build_model(config), 'the checkpoint', checkpoint)
+    _build_dataset(config, 'test')
 
 
 def _build_model(config: Config) -> nn.Module:

@@ -14,7 +14,7 @@ from mmseg.datasets.builder import DATASETS
 from torch.utils.data import DataLoader
 
 from dynaseg.mmseg.checks.errors import ConfigError, suggest
-from dynaseg.mmseg.checks.parts import check_dataset, check_model, check_part
+from dynaseg.mmseg.checks.parts import check_dataset, check_part, check_segmentor
 from dynaseg.mmseg.checks.signatures import check_arguments, read_signature
 
 # What MMSegmentation's scripts read of a config, and where the shipped configs have it.
@@ -56,6 +56,7 @@ def check_settings(config: Config, training: bool = False) -> None:
     Raises:
         ConfigError: for the first mistake.
     """
+    config = dict(config.items())  # a Config is no mapping
     if training:
         _check_complete(config)
     for key, value in config.items():
@@ -73,7 +74,7 @@ def check_settings(config: Config, training: bool = False) -> None:
             isinstance(value, Integral) and not isinstance(value, bool) and value >= least
         ):
             raise ConfigError(f'{key}={value!r}: expected a whole number of at least {least}')
-    check_model('model', config['model'])
+    check_segmentor(config['model'])
     if 'data' in config:
         _check_data(config['data'])
     _check_schedule(config)
@@ -96,7 +97,7 @@ def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
             )
 
 
-def _check_complete(config: Config) -> None:
+def _check_complete(config: Mapping) -> None:
     for key in ('data', *SCHEDULE, *RUNTIME):
         if key not in config:
             base = 'default_runtime.py' if key in RUNTIME else 'schedules/schedule_200.py'
@@ -131,7 +132,7 @@ def _loader_keys() -> set[str]:
     return set(read_signature(DataLoader).hints) - set(OF_LOADERS)
 
 
-def _check_schedule(config: Config) -> None:
+def _check_schedule(config: Mapping) -> None:
     """Check how a config trains: optimizer, learning rate, runner and hooks."""
     if config.get('optimizer') is not None:
         also = ('paramwise_cfg', 'constructor')
@@ -170,7 +171,7 @@ def _check_policy(key: str, policy: Mapping, suffix: str) -> None:
     check_part(key, {'type': title + suffix, **rest}, HOOKS)
 
 
-def _check_evaluation(config: Config) -> None:
+def _check_evaluation(config: Mapping) -> None:
     evaluation = config['evaluation']
     dataset = config.get('data', {}).get('val')
     known = {*read_signature(EvalHook).hints, *read_signature(MMSegEvalHook).hints}

@@ -1,15 +1,13 @@
-import warnings
 from collections.abc import Mapping, Sequence
 
 import mmcv
 import numpy as np
 import torch
-from mmseg.models.builder import MODELS, SEGMENTORS
+from mmseg.models.builder import SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from dynaseg.core import ProbabilityRefinement
-from dynaseg.core.finite import describe_not_finite
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.core.sizes import (
     check_prediction,
@@ -21,10 +19,9 @@ from dynaseg.core.sizes import (
 from dynaseg.core.voting import give_to_strongest, sum_groups
 from dynaseg.io.names import ClusterNames, read_names
 from dynaseg.io.palette import distinct_palette
-from dynaseg.mmseg.checks.errors import naming
 from dynaseg.mmseg.checks.levels import check_levels
-from dynaseg.mmseg.checks.weights import check_pretrained, has_weights, refuse_other_segmentor
 from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.models.checked_weights import CheckedWeightsMixin, naming_part
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
 from dynaseg.mmseg.models.levels import LevelsMixin
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
@@ -35,7 +32,7 @@ from dynaseg.mmseg.models.predictors import (
     named,
 )
 from dynaseg.mmseg.named_labels import NamedLabels
-from dynaseg.mmseg.scratch import SEED_KEY, FromScratchMixin
+from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 TRAIN_KEYS = ('as_tested',)
@@ -44,7 +41,7 @@ TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
 @SEGMENTORS.register_module()
-class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
+class DynaSeg(CheckedWeightsMixin, FromScratchMixin, LevelsMixin, EncoderDecoder):
     """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
 
     A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the
@@ -122,22 +119,14 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
         refuse_unknown_keys('train_cfg', train_cfg or {}, TRAIN_KEYS)
         refuse_unknown_keys('test_cfg', test_cfg, TEST_KEYS)
         self.allow_missing = tuple(allow_missing)
-        try:
+        with naming_part(parts):
             super().__init__(
-                backbone=backbone,
-                decode_head=decode_head,
-                neck=neck,
+                **parts,
                 train_cfg=train_cfg,
                 test_cfg=test_cfg,
                 init_cfg=init_cfg,
                 pretrained=pretrained,
             )
-        except Exception:  # constructors of any registered module
-            for name, part in parts.items():  # which of them it was
-                if part is not None:
-                    with naming(f'model.{name}'):
-                        MODELS.build(part)
-            raise
         with named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
         self.autocast_dtype = None
@@ -161,33 +150,6 @@ class DynaSeg(FromScratchMixin, LevelsMixin, EncoderDecoder):
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
         check_levels(self, parts, self.segmentation.num_channels)
-
-    def init_weights(self) -> None:
-        """Initialise the weights; those that are pretrained must be of these networks.
-
-        Raises:
-            ConfigError: if a file of weights cannot be read or is of another network.
-        """
-        check_pretrained(self, self.allow_missing)
-        super().init_weights()
-        if not has_weights(self):
-            warnings.warn(
-                f'model.backbone: {type(self.backbone).__name__} starts from random weights; give '
-                "it init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint",
-                stacklevel=2,
-            )
-
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, *args
-    ) -> None:
-        problem = describe_not_finite(state_dict)
-        if problem:
-            raise UserError(problem)
-        # MMCV loads strictly, whatever a script says, and passes over what does not fit.
-        if strict and prefix + SEED_KEY not in state_dict:
-            given = {name.removeprefix(prefix): value for name, value in state_dict.items()}
-            refuse_other_segmentor(self, given, self.allow_missing)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args)
 
     def make_predictor(
         self, names: ClusterNames | None = None

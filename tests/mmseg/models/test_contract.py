@@ -41,7 +41,12 @@ LOSS_CASES = {
         {'weighting': 'fsf', 'entropy_weight': 2.0},
     ],
 }
-OTHERS = {'DynaSeg', 'NormalizedLevels', 'ResponseHead'}  # which have tests of their own
+OTHERS = {
+    'DynaSeg',
+    'NoiseWhitening',
+    'NormalizedLevels',
+    'ResponseHead',
+}  # which have tests of their own
 BACKBONE_PARAMS = [
     pytest.param({'type': kind, **config}, levels, id=f'{kind}-{number}')
     for kind, cases in BACKBONE_CASES.items()

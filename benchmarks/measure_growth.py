@@ -1,0 +1,101 @@
+#!/usr/bin/env python
+"""Measure whether memory grows over 500 iterations of training and over 1,000 images.
+
+    python benchmarks/measure_growth.py --out work_dirs/growth
+
+Prints the resident memory of all processes of each command, in MiB, over its course.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from share_training import TOOLS, started_by
+
+INTERVAL = 0.2  # seconds between samples
+PARTS = 10
+
+
+def with_descendants(pid: int) -> list[int]:
+    """List a process and all that it, and they, have started."""
+    return [pid, *(one for child in started_by(pid) for one in with_descendants(child))]
+
+
+def resident(pid: int) -> float:
+    """Get the resident memory of a process and of those that it has started, in MiB."""
+    pages = 0
+    for one in with_descendants(pid):
+        try:
+            pages += int(Path(f'/proc/{one}/statm').read_text().split()[1])
+        except (OSError, IndexError):
+            continue  # it has ended
+    return pages * 4096 / 2**20
+
+
+def measure(name: str, command: list[str], log: Path) -> None:
+    """Run a command and print its memory: the median of each tenth of its samples."""
+    samples = []
+    with log.open('wb') as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            samples.append(resident(process.pid))
+            time.sleep(INTERVAL)
+    if process.returncode:
+        sys.exit(f'error: {name} failed: see {log}')
+    medians = [np.median(part) for part in np.array_split(samples, PARTS)]
+    print(f'{name}: {" ".join(f"{median:.0f}" for median in medians)} MiB', flush=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/growth'))
+    parser.add_argument('--images', type=int, default=1000)
+    parser.add_argument('--iterations', type=int, default=500)
+    options = parser.parse_args(arguments)
+    photos = options.out / 'photos'
+    photos.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(options.images):
+        blocks = rng.integers(0, 256, (3, 4, 3), dtype=np.uint8)
+        image = Image.fromarray(blocks).resize((48, 36), Image.Resampling.NEAREST)
+        image.save(photos / f'{number:04}.jpg')
+    pipeline = [
+        {'type': 'LoadImage'},
+        {'type': 'RandomFlip', 'prob': 0.5},
+        {'type': 'DefaultFormatBundle'},
+        {'type': 'Collect', 'keys': ['img']},
+    ]
+    config = options.out / 'config.py'
+    base = TOOLS.parent / 'configs' / 'dynaseg' / 'fsf_plain-cnn_100_sample.py'
+    train = {'_delete_': True, 'type': 'ImageFolderDataset', 'img_dir': str(photos)}
+    config.write_text(
+        f'_base_ = {str(base)!r}\n'
+        f'data = dict(train={train | {"pipeline": pipeline}!r})\n'
+        'model = dict(backbone=dict(channels=16), decode_head=dict(in_channels=16))\n'
+        f'runner = dict(max_iters={options.iterations})\n'
+    )
+    measure(
+        f'training, {options.iterations} iterations',
+        [
+            *(sys.executable, str(TOOLS / 'train.py'), str(config), '--no-validate'),
+            *('--seed', '0', '--work-dir', str(options.out / 'work')),
+        ],
+        options.out / 'train.txt',
+    )
+    measure(
+        f'segment, {options.images} images',
+        [
+            *(sys.executable, str(TOOLS / 'segment.py'), str(photos), '--workers', '1'),
+            *('--out-dir', str(options.out / 'outputs')),
+        ],
+        options.out / 'segment.txt',
+    )
+
+
+if __name__ == '__main__':
+    main()
