@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from numbers import Integral
 
 from mmcv import Config
@@ -32,6 +33,12 @@ LOADERS = tuple(f'{subset}_dataloader' for subset in SUBSETS)
 OF_RUNNERS = ('model', 'batch_processor', 'optimizer', 'work_dir', 'logger', 'meta')
 OF_LOADERS = ('dataset', 'num_gpus', 'dist', 'batch_size', 'num_workers', 'collate_fn', 'sampler')
 HOOK_CONFIGS = {'optimizer_config': 'OptimizerHook', 'checkpoint_config': 'CheckpointHook'}
+# What hooks import when a training begins.
+PACKAGES = {
+    'TensorboardLoggerHook': 'tensorboard',
+    'WandbLoggerHook': 'wandb',
+    'MlflowLoggerHook': 'mlflow',
+}
 # Counts, and the least that each may be.
 COUNTS = {
     'runner.max_iters': 1,
@@ -155,7 +162,11 @@ def _check_schedule(config: Mapping) -> None:
                 close = suggest(key, ('interval', 'hooks'))
                 raise ConfigError(f'log_config.{key} is unknown{close}')
         for number, hook in enumerate(config['log_config'].get('hooks', ())):
-            check_part(f'log_config.hooks[{number}]', hook, HOOKS, also=('priority',))
+            key = f'log_config.hooks[{number}]'
+            check_part(key, hook, HOOKS, also=('priority',))
+            package = PACKAGES.get(hook['type'])
+            if package is not None and find_spec(package) is None:
+                raise ConfigError(f'{key}: {hook["type"]} needs a package: pip install {package}')
 
 
 def _check_policy(key: str, policy: Mapping, suffix: str) -> None:
