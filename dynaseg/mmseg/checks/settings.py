@@ -94,8 +94,13 @@ def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
         ConfigError: if it does not.
     """
     known = getattr(DATASETS.get(dataset['type']), 'METRICS', None)
-    if known is None:  # a data set of others
+    if known is None or not metrics:  # of a data set of others, nothing is known
         return
+    if not known:
+        raise ConfigError(
+            f'{key}={metrics!r}: {dataset["type"]} has no labels to evaluate against; train with '
+            '--no-validate,\ntest with --format-only, --show-dir or --out'
+        )
     for metric in [metrics] if isinstance(metrics, str) else metrics:
         if metric not in known:
             raise ConfigError(
@@ -195,8 +200,6 @@ def _check_evaluation(config: Mapping) -> None:
                 f'evaluation.{key} is unknown{suggest(key, known)}\n'
                 f'expected: {", ".join(sorted(known))}'
             )
-    if 'metric' in evaluation and isinstance(dataset, Mapping):
-        check_metrics('evaluation.metric', evaluation['metric'], dataset)
 
 
 def _walk(key: str, value: object) -> Iterator[tuple[str, object]]:

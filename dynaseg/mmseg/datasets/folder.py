@@ -42,6 +42,7 @@ class ImageFolderDataset(CustomDataset):
     # Clusters have numbers alone; names and colours are for what MMSegmentation draws.
     CLASSES = tuple(f'cluster {index}' for index in range(NUM_COLOURS))
     PALETTE = distinct_palette(NUM_COLOURS).tolist()
+    METRICS = ()
 
     def __init__(
         self, pipeline: list[dict], img_dir: str, max_images: int | None = None, **kwargs
