@@ -10,7 +10,7 @@ from dynaseg.mmseg.datasets.cluster_evaluation import (
     ClusterPascalVOCDataset,
 )
 from dynaseg.mmseg.datasets.coco_stuff import CocoStuff27Dataset
-from dynaseg.mmseg.datasets.folder import ImageFolderDataset
+from dynaseg.mmseg.datasets.folder import ImageFolderDataset, LabelledFolderDataset
 from dynaseg.mmseg.datasets.pipelines import EvaluationCrop, LoadCocoStuff27Annotations, LoadImage
 from dynaseg.mmseg.datasets.potsdam import Potsdam3Dataset
 from dynaseg.mmseg.datasets.region_evaluation import RegionEvaluationMixin
@@ -29,6 +29,7 @@ __all__ = [
     'CocoStuff27Dataset',
     'EvaluationCrop',
     'ImageFolderDataset',
+    'LabelledFolderDataset',
     'LoadCocoStuff27Annotations',
     'LoadImage',
     'Potsdam3Dataset',
