@@ -147,8 +147,8 @@ def main(arguments: list[str] | None = None) -> None:
             for name, value in reports[processes].items()
         )
         print(
-            f'{processes} processes: weights differ from those of {first} by at most {one:.1e} after '
-            f'an iteration and {several:.1e} in the end; '
+            f'{processes} processes: weights differ from those of {first} by at most {one:.1e} '
+            f'after an iteration and {several:.1e} in the end; '
             f'tests of one checkpoint are {"equal" if same else "different"}',
             flush=True,
         )
