@@ -19,7 +19,7 @@ MMCV_CFLAGS ?= -O0 -g0
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test lint docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -55,6 +55,9 @@ demo: install ## Train and test on sample data, segment two photographs
 
 test: install ## Run the tests
 	@PATH="$(abspath $(BIN)):$$PATH" python -m pytest $(PYTEST_ARGS)
+
+docs: $(STAMPS)/requirements ## Build the site of the docs into work_dirs/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: $(STAMPS)/requirements ## Check style with ruff
 	$(BIN)/ruff check .

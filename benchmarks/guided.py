@@ -34,7 +34,7 @@ from dynaseg.core.regions.spreading import spread_marks
 from dynaseg.photos.marks import BACKGROUND, SUBJECT
 from dynaseg.predictor import RegionPredictor, make_region_predictor
 
-NUMBERS = (1, 2, 4, 8)
+NUMBERS = (1, 2, 4)
 LEAST, MOST, MOST_OF_EDGE = 0.03, 0.5, 0.05
 LENGTH, WIDTH = 60, 3
 
@@ -84,6 +84,7 @@ class Guided:
     def __init__(self, seed: int) -> None:
         self.predictor: RegionPredictor = make_region_predictor(seed=seed)
         self.image, self.hierarchy = None, None
+        self.marks, self.responses = None, None
 
     def hierarchy_of(self, image: np.ndarray, marks: np.ndarray) -> np.ndarray:
         """Spread marks over the hierarchy: what ``dynaseg cut`` does."""
@@ -94,17 +95,19 @@ class Guided:
 
     def marked_fits(self, image: np.ndarray, marks: np.ndarray) -> np.ndarray:
         """Spread them over a hierarchy whose fits see them too."""
-        hierarchy = build_hierarchy(image, self._fit(image, marks), (), PLAIN)
+        soft_maps = [soft_labels(response) for response in self._fit(image, marks)]
+        hierarchy = build_hierarchy(image, soft_maps, (), PLAIN)
         return spread_marks(hierarchy, marks, BACKGROUND) == SUBJECT
 
     def marked_fit_alone(self, image: np.ndarray, marks: np.ndarray) -> np.ndarray:
         """Take what the fits that see them say (Kim et al., 3.4), without a hierarchy."""
-        mean = np.mean(self._fit(image, marks), axis=0)
-        labels = (mean.argmax(axis=0) == SUBJECT).astype(np.uint8)
-        enlarged = cv2.resize(labels, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        return enlarged.astype(bool)
+        votes = [response[0].argmax(dim=0) == SUBJECT for response in self._fit(image, marks)]
+        share = torch.stack(votes).float().mean(dim=0).numpy()
+        return cv2.resize(share, image.shape[1::-1]) >= 0.5
 
     def _fit(self, image: np.ndarray, marks: np.ndarray) -> list[torch.Tensor]:
+        if self.marks is marks:
+            return self.responses
         channels = image_channels(working_image(image, PLAIN.max_pixels), 'texture')[None]
         networks = self.predictor.networks
         count = len(networks)
@@ -113,12 +116,13 @@ class Guided:
             channels.expand(count, -1, -1, -1),
             marks=torch.from_numpy(marks).long()[None].expand(count, -1, -1),
         )
-        return [soft_labels(fit.respond(channels)) for fit in fits]
+        self.marks, self.responses = marks, [fit.respond(channels) for fit in fits]
+        return self.responses
 
 
 def walk_pixels(image: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Segment by the random walker on pixels (Grady 2006), scikit-image's, its defaults."""
-    labels = random_walker(image, marks + 1, mode='cg_j', channel_axis=-1)
+    """Segment by the random walker on pixels (Grady 2006), scikit-image's, its default beta."""
+    labels = random_walker(image, marks + 1, mode='cg_j', tol=1e-5, channel_axis=-1)
     return labels == SUBJECT + 1
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from dynaseg.version import __version__
 
 if TYPE_CHECKING:
-    from dynaseg.api import segment_image, segment_images, segment_marked
+    from dynaseg.api import segment_image, segment_images
+    from dynaseg.guided import segment_marked
 
 __all__ = ['__version__', 'segment_image', 'segment_images', 'segment_marked']
 
@@ -34,8 +35,12 @@ _refuse_old_configs()
 
 def __getattr__(name: str) -> object:
     # When they are asked for: `import dynaseg` alone loads no PyTorch.
-    if name in __all__:
+    if name in ('segment_image', 'segment_images'):
         from dynaseg import api
 
         return getattr(api, name)
+    if name == 'segment_marked':
+        from dynaseg.guided import segment_marked
+
+        return segment_marked
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -13,17 +13,8 @@ import torch
 
 from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
-from dynaseg.photos.cutting import write_cut_out
 from dynaseg.photos.exports import EXPORTS
 from dynaseg.photos.finding import find_images
-from dynaseg.photos.marks import (
-    BACKGROUND,
-    SUBJECT,
-    Mark,
-    draw_marks,
-    parse_mark,
-    read_marks,
-)
 from dynaseg.photos.outputs import OUTPUTS
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
 from dynaseg.photos.results import Results
@@ -42,6 +33,8 @@ def load_predictor(
     checkpoint: str | PathLike | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
+    cfg_options: Sequence[str] = (),
+    names: str | PathLike | None = None,
 ) -> tuple[Predictor, dict[str, object]]:
     """Build what segments images in memory.
 
@@ -53,16 +46,19 @@ def load_predictor(
         checkpoint: file with trained weights; fresh ones, drawn from ``seed``, where None.
         device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
         seed: seed of the fresh weights, at least 0.
+        cfg_options: changes of the config, such as ``'model.test_cfg.regions.num_fits=8'``.
+        names: file of names of the checkpoint's clusters, which labels are then made of; see
+            :mod:`dynaseg.io.names`.
 
     Returns:
         The predictor, which segments a list of images, and what its results depend on.
 
     Raises:
-        FileNotFoundError: if there is no config or checkpoint of that name.
+        FileNotFoundError: if there is no config, checkpoint or file of names of that name.
         ImportError: if OpenMMLab is needed and not installed; it says how to install it.
-        ValueError: if the config, the checkpoint, the device or the seed is unfit.
+        ValueError: if the config, the checkpoint, the device, the seed or the names are unfit.
     """
-    if config is not None or checkpoint is not None:
+    if config is not None or checkpoint is not None or cfg_options:
         try:
             from dynaseg.mmseg.predictor import build_predictor
         except ImportError as error:
@@ -72,7 +68,10 @@ def load_predictor(
                 f'configs and checkpoints need OpenMMLab, of which {error.name} is missing: see '
                 '"Installing" in the README of DynaSeg for pip install "dynaseg[mmseg]"'
             ) from error
-        return build_predictor(config or 'dynaseg/segment.py', checkpoint, device, seed)
+        config = config or 'dynaseg/segment.py'
+        return build_predictor(config, checkpoint, device, seed, cfg_options, names)
+    if names is not None:
+        raise ValueError(f'{names}: names are of the clusters of a checkpoint, and none is given')
     return make_region_predictor(find_device(device), seed), {'config': 'regions', 'seed': seed}
 
 
@@ -85,6 +84,7 @@ def segment_image(
     detail: float = DETAIL,
     regions: int | None = None,
     min_area: float = MIN_AREA,
+    names: str | PathLike | None = None,
 ) -> Segmentation:
     """Segment one picture without labels, by DynaSeg (Guermazi et al., 2024).
 
@@ -98,6 +98,7 @@ def segment_image(
         detail: of the regions, 0 (coarse) to 1 (fine).
         regions: number of regions, whatever the detail; those of the detail where None.
         min_area: share of the image below which a region is none.
+        names: as for :func:`load_predictor`.
 
     Returns:
         The segmentation, with regions as asked for; cuts of its hierarchy, which has none that are
@@ -115,100 +116,12 @@ def segment_image(
         array([0, 1], dtype=int32)
     """
     choice = RegionChoice(detail, regions, min_area)
-    image = _load_image(image)
-    predictor, _ = load_predictor(config, checkpoint, device, seed)
+    image = load_image(image)
+    predictor, _ = load_predictor(config, checkpoint, device, seed, names)
     segmentation = predictor([image])[0]
     hierarchy = find_hierarchy(segmentation, min_area)
     regions = hierarchy.cut_to(choice.count(hierarchy))
     return replace(segmentation, hierarchy=hierarchy, regions=regions)
-
-
-def segment_marked(
-    image: np.ndarray | str | PathLike,
-    marks: np.ndarray | str | PathLike | Iterable[Mark],
-    rest: int | None = None,
-    device: str | torch.device | None = None,
-    seed: int = 0,
-) -> np.ndarray:
-    """Segment one picture by what a person marked on it: cut a subject out, say.
-
-    Args:
-        image: as for :func:`segment_image`.
-        marks: clicks, lines and polygons (:class:`dynaseg.photos.marks.Mark`), or a PNG of them
-            (:func:`dynaseg.photos.marks.read_marks`), or an array of the label of each marked
-            pixel, from 0, and -1 for the others, integers, (H, W).
-        rest: the label of what no mark touches, such as 1 for the background of a cut-out; None
-            where it is to have the label of what is marked and most alike.
-        device: as for :func:`load_predictor`, like the seed.
-        seed: likewise.
-
-    Returns:
-        Label of each pixel, int32, (H, W). Marked pixels have theirs.
-
-    Raises:
-        ValueError: if the image or the marks are unfit.
-
-    Example:
-        >>> image = np.zeros((12, 16, 3), np.uint8)
-        >>> image[:, 8:] = 255
-        >>> segment_marked(image, [Mark(0, [(2, 2)]), Mark(1, [(14, 6)])], device='cpu')[0]
-        array([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=int32)
-    """
-    image = _load_image(image)
-    size = image.shape[:2]
-    if isinstance(marks, (str, PathLike)):
-        marks = read_marks(marks, size)
-    elif not isinstance(marks, np.ndarray):
-        marks = draw_marks(marks, size)
-    predictor = make_region_predictor(find_device(device), seed)
-    return predictor.segment_marked(image, marks, rest).labels
-
-
-def cut_out(
-    image: str | PathLike,
-    keep: Iterable[str] = (),
-    drop: Iterable[str] = (),
-    marks: str | PathLike | None = None,
-    out_dir: str | PathLike = 'outputs',
-    device: str | torch.device | None = None,
-    seed: int = 0,
-) -> list[Path]:
-    """Cut a marked subject out of a photograph, into files.
-
-    Args:
-        image: the file.
-        keep: marks of the subject, as :func:`dynaseg.photos.marks.parse_mark` reads them.
-        drop: marks of what is around it.
-        marks: a PNG of marks; those of ``keep`` and ``drop`` are drawn over them.
-        out_dir: folder of the outputs: see :func:`dynaseg.photos.cutting.write_cut_out`.
-        device: as for :func:`load_predictor`, like the seed.
-        seed: likewise.
-
-    Returns:
-        The files that were written.
-
-    Raises:
-        ValueError: if the image or the marks are unfit, or there are not both of the subject and
-            of what is around it.
-        OSError: if the files cannot be written.
-    """
-    pixels = read_image(image)
-    size = pixels.shape[:2]
-    drawn = draw_marks(
-        [parse_mark(text, SUBJECT) for text in keep]
-        + [parse_mark(text, BACKGROUND) for text in drop],
-        size,
-    )
-    if marks is not None:
-        drawn = np.where(drawn >= 0, drawn, read_marks(marks, size))
-    found = set(np.unique(drawn).tolist()) - {-1}
-    if found != {SUBJECT, BACKGROUND}:
-        raise ValueError(
-            'a cut-out needs marks of the subject (--keep; 1 or green) and of what is around it '
-            f'(--drop; 2 or red) and no others, got labels {sorted(found)}'
-        )
-    labels = segment_marked(pixels, drawn, BACKGROUND, device, seed)
-    return write_cut_out(Path(out_dir), Path(image).stem, pixels, labels)
 
 
 def segment_images(
@@ -225,6 +138,8 @@ def segment_images(
     workers: int | None = None,
     scheduler: str | None = None,
     export: Sequence[str] = (),
+    cfg_options: Sequence[str] = (),
+    names: str | PathLike | None = None,
 ) -> list[dict]:
     """Segment photographs without labels, by DynaSeg (Guermazi et al., 2024).
 
@@ -236,6 +151,9 @@ def segment_images(
     at: ``overlays/NAME.jpg``, the regions coloured and outlined, and ``index.html``, which shows
     all images, and in which regions are chosen and saved; the other folders are its. NAME is the
     file's stem, numbered where files share one. ``results.jsonl`` has a line an image.
+
+    Clusters of a trained network have the same number and colour in every image, and with ``names``
+    those of their name; ``index.html`` then begins with a legend.
 
     Every file is written whole or not at all. An interrupted run goes on where it was when it is
     called again with the same settings; images that are done and have not changed are passed over,
@@ -261,11 +179,15 @@ def segment_images(
         export: formats of other tools that the regions are written in as well: ``'coco'``
             (:func:`dynaseg.photos.exports.export_coco`) and ``'geotiff'``
             (:func:`dynaseg.photos.exports.export_geotiff`).
+        cfg_options: as for :func:`load_predictor`.
+        names: as for :func:`load_predictor`.
 
     Returns:
         A record an image, in the order of ``inputs``: ``file`` (absolute path), ``name``, ``bytes``
         and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in pixels),
-        ``regions`` and the ``detail`` that shows so many, ``clusters``, ``iterations``,
+        ``regions`` and the ``detail`` that shows so many, ``clusters`` (how many there are in the
+        image), of a trained network the ``shares`` of the image that they have, by name, and
+        ``examples`` (where each is to be seen: [x, y, radius] in pixels), ``iterations``,
         ``stop_reason`` and ``min_clusters`` (as in :class:`dynaseg.core.Fit`, or 'trained'),
         ``clusters_by_iteration`` (from before the first), ``seconds`` (of segmenting and writing;
         images of a batch share the former). One that was skipped has ``file``, ``name`` and
@@ -273,8 +195,8 @@ def segment_images(
 
     Raises:
         FileNotFoundError: if no image, or no config or checkpoint of that name, is found.
-        ValueError: if the config, the checkpoint, the device, the seed, the choice of regions or
-            the workers are unfit, if another run is writing into ``out_dir`` or, unless
+        ValueError: if the config, the checkpoint, the device, the seed, the names, the choice of
+            regions or the workers are unfit, if another run is writing into ``out_dir`` or, unless
             ``overwrite``, if it holds results of other settings or another's files.
         OSError: if the outputs cannot be written; ``segmented`` says how many images were before.
         RuntimeError: for an error of the program; what is done stays done.
@@ -306,7 +228,7 @@ def segment_images(
     if others:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(others.items()))
         print(f'passed over, no images by their names: {kinds}', file=sys.stderr)
-    predictor, settings = load_predictor(config, checkpoint, device, seed)
+    predictor, settings = load_predictor(config, checkpoint, device, seed, cfg_options, names)
     settings = {'version': __version__, **settings, **asdict(choice)}
     on_gpu = device.type != 'cpu'
     with Results(out_dir, settings, overwrite) as results:
@@ -324,7 +246,7 @@ def segment_images(
     return records
 
 
-def _load_image(image: np.ndarray | str | PathLike) -> np.ndarray:
+def load_image(image: np.ndarray | str | PathLike) -> np.ndarray:
     """Read an image, or check one in memory; RGB, uint8, (H, W, 3)."""
     image = image if isinstance(image, np.ndarray) else read_image(image)
     if image.ndim == 2:

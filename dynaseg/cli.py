@@ -41,6 +41,12 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         help="path of a config, or its name under DynaSeg's configs/ (what suits photographs)",
     )
     parser.add_argument('--checkpoint', help='trained weights to start from (fresh ones)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes of the config'
+    )
+    parser.add_argument(
+        '--names', metavar='JSON', help="names of the checkpoint's clusters, for labels and colours"
+    )
     parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
     parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
     parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')
@@ -162,7 +168,7 @@ def add_cut_arguments(parser: argparse.ArgumentParser) -> None:
 def cut(args: argparse.Namespace) -> int:
     """Cut out what the arguments ask for; returns the exit status."""
     try:
-        from dynaseg.api import cut_out
+        from dynaseg.guided import cut_out
 
         paths = cut_out(**vars(args))
     except KeyboardInterrupt:
@@ -175,9 +181,53 @@ def cut(args: argparse.Namespace) -> int:
     return 0
 
 
+APP_DESCRIPTION = """\
+Serves a page on which one opens a picture, slides from coarse to fine, clicks regions or scribbles
+on a subject, and saves masks, cut-outs and COCO annotations. Needs Gradio: pip install
+"dynaseg[app]"."""
+
+
+def add_app_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``dynaseg app``."""
+    parser.description = APP_DESCRIPTION
+    parser.add_argument('--config', help='as of dynaseg segment')
+    parser.add_argument('--checkpoint', help='as of dynaseg segment')
+    parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
+    parser.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to listen at: 0.0.0.0 lets other machines in (127.0.0.1, this one alone)',
+    )
+    parser.add_argument('--port', type=int, help='to listen at (the first free one from 7860 on)')
+    parser.add_argument(
+        '--max-megabytes', type=float, default=100, help='largest file that is taken (100)'
+    )
+    parser.add_argument(
+        '--max-megapixels', type=float, default=50, help='largest picture that is taken (50)'
+    )
+    parser.add_argument(
+        '--timeout', type=float, default=120, help='seconds until a picture is given up (120)'
+    )
+
+
+def app(args: argparse.Namespace) -> int:
+    """Serve the app; returns the exit status."""
+    try:
+        from dynaseg.app.serve import serve_app
+
+        serve_app(**vars(args))
+    except KeyboardInterrupt:
+        return 130
+    except (ImportError, OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
 COMMANDS = {
     'segment': (add_segment_arguments, segment, 'segment photographs'),
     'cut': (add_cut_arguments, cut, 'cut a subject out of one'),
+    'app': (add_app_arguments, app, 'do both on a page in the browser'),
 }
 
 

@@ -33,6 +33,8 @@ class Segmentation:
         labels: cluster of each pixel, integers from 0, (H, W); parts of a cluster need not touch.
         fit: how the clusters came about where a network was fitted to the image; None where it was
             trained.
+        names: of the labels, from 0, where a label means the same in every image, as those of a
+            trained network do; None where labels are numbered anew for each image.
         hierarchy: its regions from coarse to fine; None where there are clusters alone.
         regions: connected regions at the detail that was asked for, integers from 0, (H, W), or
             None.
@@ -42,6 +44,7 @@ class Segmentation:
     fit: Fit | None = None
     hierarchy: RegionHierarchy | None = None
     regions: np.ndarray | None = None
+    names: tuple[str, ...] | None = None
 
 
 class FittedPredictor:

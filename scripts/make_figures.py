@@ -1,11 +1,12 @@
 #!/usr/bin/env python
-"""Make the pictures of the README and of docs/regions.md, of photographs that libraries carry."""
+"""Make the pictures of README and docs, of photographs that libraries carry."""
 
 import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
+from method_figure import draw_method
 from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_image
@@ -19,6 +20,12 @@ PHOTOGRAPHS = {
     'photographs': ('china.jpg', 'flower.jpg', 'chelsea', 'coffee'),
     'failures': ('astronaut', 'gravel', 'retina', 'motorcycle'),
 }
+GALLERY = (
+    *('chelsea', 'flower.jpg', 'coffee', 'rocket', 'china.jpg', 'coins', 'camera', 'moon'),
+    *('immunohistochemistry', 'brick', 'page', 'clock', 'hubble_deep_field', 'cell'),
+    *('microaneurysms', 'astronaut', 'grass', 'gravel', 'retina', 'motorcycle'),
+)
+GALLERY_WIDTH = 900
 
 
 def load(name: str) -> np.ndarray:
@@ -63,6 +70,17 @@ def make_figure(names: tuple[str, ...], out: Path, seed: int) -> None:
     Image.fromarray(np.vstack(parts[:-1])).save(out, quality=88)
 
 
+def make_gallery(out: Path, seed: int) -> None:
+    """Draw each photograph of the gallery beside its regions, ``NAME.jpg``."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in GALLERY:
+        row = Image.fromarray(make_row(load(name), seed))
+        size = GALLERY_WIDTH, round(row.height * GALLERY_WIDTH / row.width)
+        row.resize(size, Image.Resampling.LANCZOS).save(
+            out / f'{Path(name).stem}.jpg', quality=85, optimize=True
+        )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -71,6 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     for figure, names in PHOTOGRAPHS.items():
         make_figure(names, options.out / f'{figure}.jpg', options.seed)
+    make_gallery(options.out / 'gallery', options.seed)
+    draw_method(options.out / 'method.png')
     return 0
 
 

@@ -2,6 +2,7 @@ import importlib.util
 import io
 import os
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,16 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 ORIENTATION = 0x0112
+BROWSER_OPTIONS = (
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+)
 
 
 @pytest.fixture(scope='session')
@@ -48,6 +59,34 @@ def sample_data(tmp_path, load_tool):
     folder = tmp_path / 'sample'
     load_tool('make_sample_data').make_sample_data(folder, 4, 3, (48, 40), seed=0)
     return folder
+
+
+@pytest.fixture(scope='session')
+def start_browser():
+    """Starts browsers of a width, which save into a folder."""
+    webdriver = pytest.importorskip('selenium.webdriver', reason='needs selenium')
+    programs = [shutil.which(name) for name in ('chromium', 'chromedriver')]
+    if not all(programs):
+        pytest.skip('needs chromium and chromedriver')
+    drivers = []
+
+    def start(downloads, width, height):
+        options = webdriver.ChromeOptions()
+        options.binary_location = programs[0]
+        for option in (*BROWSER_OPTIONS, f'--window-size={width},{height}'):
+            options.add_argument(option)
+        options.add_experimental_option('prefs', {'download.default_directory': str(downloads)})
+        if width < 500:
+            metrics = {'width': width, 'height': height, 'pixelRatio': 2, 'touch': True}
+            options.add_experimental_option('mobileEmulation', {'deviceMetrics': metrics})
+        options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
+        service = webdriver.ChromeService(programs[1])
+        drivers.append(webdriver.Chrome(options=options, service=service))
+        return drivers[-1]
+
+    yield start
+    for driver in drivers:
+        driver.quit()
 
 
 def encode(image, file_format, **options):

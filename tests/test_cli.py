@@ -44,6 +44,8 @@ def test_arguments_reach_the_function(run, capsys):
         'inputs': ['a.jpg', 'photos'],
         'config': None,
         'checkpoint': None,
+        'cfg_options': [],
+        'names': None,
         'device': 'cpu',
         'out_dir': 'outputs',
         'seed': 3,
@@ -71,7 +73,7 @@ def test_defaults_are_those_of_the_function(run):
     parameters = inspect.signature(dynaseg.api.segment_images).parameters
     run('a.jpg', segment_images=lambda **kwargs: given.update(kwargs) or [])
     assert given.pop('inputs') == ['a.jpg']
-    given['export'] = tuple(given['export'])
+    given |= {name: tuple(given[name]) for name in ('cfg_options', 'export')}
     assert given == {name: parameters[name].default for name in parameters if name != 'inputs'}
 
 

@@ -30,8 +30,10 @@ ALLOWED = {
     'photos': {'core', 'io', 'predictor'},
     'analysis': {'core', 'io', 'mmseg'},
     'api': {'core', 'io', 'predictor', 'device', 'version', 'mmseg', 'photos'},
-    'cli': {'api'},
-    '': {'api', 'version'},
+    'guided': {'api', 'core', 'io', 'predictor', 'device', 'photos'},
+    'app': {'api', 'core', 'io', 'photos'},
+    'cli': {'api', 'app', 'guided'},
+    '': {'api', 'guided', 'version'},
 }
 
 # Each module is imported by a process of its own, forked from one that has none of the package.

@@ -8,9 +8,11 @@ from dynaseg.analysis import analyze_clusters
 from dynaseg.mmseg.configs import DictAction, load_config
 
 DESCRIPTION = """\
-Labels the test images of a config and compares their clusters with the classes. The output
-folder gets index.html (a page of everything), clusters.json, confusion.csv, confusion.png and
-pictures/."""
+Shows the clusters of a trained segmentor. The output folder gets naming.html, a page on which a
+person names and merges them and which saves names.json, for --names of `dynaseg segment` and for
+data.test.names; it needs no labels. Where the test images of the config have labels, clusters are
+compared with the classes: index.html (a page of everything), clusters.json, confusion.csv,
+confusion.png and pictures/."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +31,20 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=0,
         help='labelled pixels of data.train that train a linear probe (0: no probe)',
+    )
+    parser.add_argument(
+        '--naming-images',
+        type=int,
+        default=60,
+        help='images of data.train that the page for naming shows (60; 0: no page)',
+    )
+    parser.add_argument('--names', metavar='JSON', help='names with which that page begins')
+    parser.add_argument(
+        '--names-from-labels',
+        type=int,
+        default=0,
+        metavar='N',
+        help='write names.json by the labels of every N-th image of data.train',
     )
     parser.add_argument(
         '--cfg-options',
@@ -50,9 +66,12 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    for protocol, figures in analysis['figures'].items():
+    for protocol, figures in analysis.get('figures', {}).items():
         print(f'{protocol}: mIoU {100 * figures["mIoU"]:.2f}, aAcc {100 * figures["aAcc"]:.2f}')
-    print(f'{analysis["empty_clusters"]} empty clusters; {args["out_dir"]}/index.html')
+    if 'empty_clusters' in analysis:
+        print(f'{analysis["empty_clusters"]} empty clusters; {args["out_dir"]}/index.html')
+    if 'naming' in analysis:
+        print(f'to name the clusters: {args["out_dir"]}/naming.html')
     return 0
 
 

@@ -13,12 +13,14 @@ from tqdm.contrib.concurrent import process_map
 from dynaseg.mmseg.datasets.coco_stuff import (
     IMAGE_SUFFIXES,
     SPLIT_FILE,
+    find_layout,
     list_folder,
     read_split,
     require,
 )
-from dynaseg.mmseg.datasets.pipelines.coco_stuff import UNKNOWN, coco_stuff27_table
+from dynaseg.mmseg.datasets.pipelines.coco_stuff import coco_stuff27_table
 from dynaseg.mmseg.datasets.pipelines.loading import read_mask
+from dynaseg.mmseg.datasets.pipelines.table import UNKNOWN
 
 # Lines and sha256 of PiCIE's split files.
 SPLITS = {
@@ -73,9 +75,10 @@ def check(root: Path, subset: str, official: bool, masks: bool, workers: int) ->
         problem = check_split(split, *SPLITS[subset])
         if problem:
             yield problem
+    layout = find_layout(root)
     folders = {
-        'images': (root / 'coco' / subset, IMAGE_SUFFIXES),
-        'masks': (root / 'coco' / 'annotations' / subset, ('.png',)),
+        'images': (root / layout[0] / subset, IMAGE_SUFFIXES),
+        'masks': (root / layout[1] / subset, ('.png',)),
     }
     for kind, (folder, suffixes) in folders.items():
         try:

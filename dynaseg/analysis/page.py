@@ -9,6 +9,7 @@ TEMPLATES = load_templates(Path(__file__).parent)
 PROTOCOLS = {
     'hungarian': 'Hungarian matching, once for the set',
     'majority': 'Majority vote (over-clustering)',
+    'named': 'Named clusters',
     'linear_probe': 'Linear probe (trained with labels)',
 }
 NUM_LISTED = 3  # classes of a cluster
@@ -78,4 +79,5 @@ def render_analysis(analysis: dict, colours: list[list[int]], pictures: dict[str
             for record, colour in zip(analysis['clusters'], colours, strict=True)
         ],
         pictures=pictures,
+        has_naming='naming' in analysis,
     )

@@ -1,5 +1,6 @@
 """The method in plain PyTorch, NumPy, SciPy and scikit-image: no OpenMMLab, no file, no config."""
 
+from dynaseg.core.channels import image_channels
 from dynaseg.core.fitting import Fit, FitResult, Fitter
 from dynaseg.core.losses import DynaSegLoss
 from dynaseg.core.networks import PlainCNN, ResponseNetwork
@@ -16,4 +17,5 @@ __all__ = [
     'ProbabilityRefinement',
     'ResponseNetwork',
     'estimate_num_clusters',
+    'image_channels',
 ]

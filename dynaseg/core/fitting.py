@@ -144,12 +144,12 @@ class Fitter:
             raise ValueError(f"loss must have reduction 'none', got {self.loss.reduction!r}")
         if not (isinstance(iterations, int) and iterations >= 0):
             raise ValueError(f'iterations must be an integer of at least 0, got {iterations!r}')
-        if not (isinstance(lr, Real) and lr > 0 and math.isfinite(lr)):
+        if not (isinstance(lr, Real) and 0 < lr < math.inf):
             raise ValueError(f'lr must be positive and finite, got {lr!r}')
         if not (isinstance(momentum, Real) and 0 <= momentum < 1):
             raise ValueError(f'momentum must lie in [0, 1), got {momentum!r}')
-        if not (fit_pixels is None or fit_pixels > 0):
-            raise ValueError(f'fit_pixels must be positive or None, got {fit_pixels!r}')
+        if not (fit_pixels is None or (isinstance(fit_pixels, Integral) and fit_pixels >= 1)):
+            raise ValueError(f'fit_pixels must be a positive integer or None, got {fit_pixels!r}')
         check_prediction(predict_scale, predict_pixels)
         if not (tol is None or 0 <= tol < 1):
             raise ValueError(f'tol must lie in [0, 1) or be None, got {tol!r}')

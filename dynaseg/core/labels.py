@@ -1,7 +1,7 @@
 """Label maps: numbering, connected components, cleaning up."""
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, maximum_position
 from skimage.measure import label
 
 
@@ -93,3 +93,30 @@ def merge_small_regions(labels: np.ndarray, min_pixels: int, min_labels: int = 1
         ~large[components], return_distances=False, return_indices=True
     )
     return labels[tuple(nearest)]
+
+
+def find_deepest_pixels(labels: np.ndarray) -> dict[int, tuple[int, int, float]]:
+    """Find for each label the pixel that lies furthest from other labels and the image's border.
+
+    Args:
+        labels: integers, (H, W).
+
+    Returns:
+        Row, column and the distance, in pixels, to the border of the label, by label.
+
+    Example:
+        >>> find_deepest_pixels(np.repeat([[7, 7, 7, 7, 7, 2]], 5, axis=0))
+        {2: (0, 5, 0.5), 7: (2, 2, 2.5)}
+    """
+    inside = np.ones(labels.shape, bool)  # whose neighbours all have the pixel's own label
+    for axis in (0, 1):
+        same = np.diff(labels, axis=axis) == 0
+        ends = [(1, 0) if each == axis else (0, 0) for each in (0, 1)]
+        inside &= np.pad(same, ends) & np.pad(same, [end[::-1] for end in ends])
+    depths = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] + 0.5
+    present = np.unique(labels)
+    places = maximum_position(depths, labels, present)
+    return {
+        int(label): (int(row), int(column), float(depths[row, column]))
+        for label, (row, column) in zip(present, places, strict=True)
+    }

@@ -6,6 +6,7 @@ References:
     Feature Clustering, IEEE TIP 2020, https://arxiv.org/abs/2007.09990
 """
 
+import math
 from numbers import Real
 
 import torch
@@ -204,10 +205,12 @@ class DynaSegLoss(nn.Module):
             raise ValueError(f'weighting must be one of {tuple(DEFAULT_MU)}, got {weighting!r}')
         if reduction not in REDUCTIONS:
             raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
-        if mu is not None and not (isinstance(mu, Real) and mu > 0):
-            raise ValueError(f'mu must be positive, got {mu!r}')
-        if not (isinstance(entropy_weight, Real) and entropy_weight >= 0):
-            raise ValueError(f'entropy_weight must be at least 0, got {entropy_weight!r}')
+        if mu is not None and not (isinstance(mu, Real) and 0 < mu < math.inf):
+            raise ValueError(f'mu must be positive and finite, got {mu!r}')
+        if not (isinstance(entropy_weight, Real) and 0 <= entropy_weight < math.inf):
+            raise ValueError(
+                f'entropy_weight must be finite and at least 0, got {entropy_weight!r}'
+            )
         self.weighting = weighting
         self.mu = DEFAULT_MU[weighting] if mu is None else float(mu)
         self.entropy_weight = entropy_weight

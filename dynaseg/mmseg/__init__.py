@@ -14,5 +14,6 @@ compat.apply()
 from dynaseg.mmseg import datasets, models  # noqa: E402
 from dynaseg.mmseg.amp import AmpOptimizerHook  # noqa: E402
 from dynaseg.mmseg.kmeans_start import KMeansStartHook  # noqa: E402
+from dynaseg.mmseg.noise_whitening_start import NoiseWhiteningHook  # noqa: E402
 
-__all__ = ['AmpOptimizerHook', 'KMeansStartHook', 'datasets', 'models']
+__all__ = ['AmpOptimizerHook', 'KMeansStartHook', 'NoiseWhiteningHook', 'datasets', 'models']

@@ -6,6 +6,8 @@ from mmcv.runner import load_checkpoint
 from mmseg.models import build_segmentor
 
 from dynaseg.device import find_device
+from dynaseg.mmseg.checks.errors import find_root
+from dynaseg.mmseg.checks.parts import check_segmentor
 from dynaseg.mmseg.configs import load_config, name_config
 from dynaseg.mmseg.models import DynaSeg
 from dynaseg.mmseg.scratch import initialise
@@ -45,9 +47,10 @@ def build_segmentor_from(
         raise ValueError(f'seed must be at least 0, got {seed}')
     name = name_config(config)
     try:
+        check_segmentor(config.model)
         segmentor = build_segmentor(config.model)
     except Exception as error:  # constructors of any registered module
-        raise ValueError(f'{name}: the model cannot be built: {error}') from error
+        raise ValueError(f'{name}: the model cannot be built: {find_root(error)}') from error
     if not isinstance(segmentor, DynaSeg):
         kind = config.model.get('type')
         raise ValueError(f"{name}: expected a model of type 'DynaSeg', got {kind!r}")
@@ -55,10 +58,8 @@ def build_segmentor_from(
         if checkpoint is None:
             initialise(segmentor, seed)
         else:
-            # With every weight accounted for: the default leaves what does not fit random.
-            load_checkpoint(
-                segmentor, str(checkpoint), map_location='cpu', strict=True, logger='silent'
-            )
+            # The segmentor refuses one of another network.
+            load_checkpoint(segmentor, str(checkpoint), map_location='cpu', logger='silent')
     except FileNotFoundError:
         raise
     except Exception as error:  # of any loader, and of unpickling any content

@@ -3,11 +3,13 @@
 ``import dynaseg.mmseg`` applies them all; applying them again changes nothing.
 """
 
+import os
 import runpy
 import sys
 from functools import cache
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import NoReturn
 
 import mmcv
 import mmcv.engine
@@ -33,6 +35,7 @@ from torch.utils.data import Dataset
 
 from dynaseg.io.reading import ImageReadError
 from dynaseg.mmseg import batch_norm, resume
+from dynaseg.mmseg.checks.errors import find_root
 from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.training_data import build_dataloader
@@ -202,24 +205,38 @@ def translate_arguments(arguments: list[str]) -> list[str]:
 def run_mmseg_script(name: str) -> None:
     """Run one of MMSegmentation's own scripts with this process's arguments, repaired.
 
+    What is wrong with the config or with files that it names is said in a few lines beforehand.
+
     Args:
         name: the script's file name, ``train.py`` or ``test.py``.
     """
+    from dynaseg.mmseg.checks.run import check_command  # which needs the repairs
+
     script = Path(mmseg.__file__).parent / '.mim' / 'tools' / name
-    arguments = translate_arguments(sys.argv[1:])
-    config = next((argument for argument in arguments if argument.endswith('.py')), None)
-    if config is not None:
-        try:
-            load_config(config)  # which says in a line what is wrong with it
-        except (OSError, ValueError) as error:
-            sys.exit(f'error: {error}')
-    sys.argv = [str(script), *arguments]
+    sys.argv = [str(script), *translate_arguments(sys.argv[1:])]
     for module in (mmseg.datasets, mmseg.apis.train):
         module.build_dataset = build_dataset
+    functions = runpy.run_path(str(script))
+    arguments = functions['parse_args']()
     try:
-        runpy.run_path(str(script), run_name='__main__')
+        config = load_config(arguments.config)
+    except (OSError, ValueError) as error:
+        stop(str(error))
+    try:
+        check_command(config, arguments)
+    except UserError as error:
+        stop(f'{config.filename}: {find_root(error)}')
+    # The script itself knows no names of shipped configs.
+    sys.argv = [config.filename if one == arguments.config else one for one in sys.argv]
+    try:
+        functions['main']()
     except (UserError, ImageReadError) as error:
-        sys.exit(f'error: {error}')
+        stop(str(find_root(error)))
+
+
+def stop(message: str) -> NoReturn:
+    """End the process with an error; of several processes the first one says it."""
+    sys.exit(1 if int(os.environ.get('RANK', 0)) else f'error: {message}')
 
 
 def build_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:

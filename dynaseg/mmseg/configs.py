@@ -1,3 +1,5 @@
+import argparse
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -5,7 +7,7 @@ from mmcv import Config, DictAction
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-__all__ = ['Config', 'DictAction', 'find_config', 'load_config', 'name_config']
+__all__ = ['Config', 'DictAction', 'find_config', 'load_config', 'merge_options', 'name_config']
 
 
 def find_config(name: str | PathLike) -> Path:
@@ -73,6 +75,37 @@ def load_config(config: str | PathLike | Config) -> Config:
             f"{name}: custom_imports has 'dynaseg', which registers nothing: write 'dynaseg.mmseg'"
         )
     return config
+
+
+def merge_options(config: Config, options: Sequence[str]) -> Config:
+    """Change entries of a config as ``--cfg-options`` does.
+
+    Args:
+        config: the config, which is left as it is.
+        options: such as ``'model.decode_head.num_classes=8'``.
+
+    Returns:
+        The changed config.
+
+    Raises:
+        ValueError: if an option is no ``key=value``, or goes into an entry that has no entries.
+
+    Example:
+        >>> merge_options(Config({'model': {'type': 'DynaSeg'}}), ['model.seed=3']).model.seed
+        3
+    """
+    for option in options:
+        if '=' not in option:
+            raise ValueError(f'cfg-options must be KEY=VALUE, got {option!r}')
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument('options', nargs='*', action=DictAction)
+    try:
+        changes = parser.parse_args(list(options)).options if options else {}
+        changed = Config(config._cfg_dict.copy(), filename=config.filename)
+        changed.merge_from_dict(changes)
+    except (ValueError, TypeError, AssertionError, KeyError, AttributeError) as error:
+        raise ValueError(f'cfg-options {" ".join(options)}: {error}') from error
+    return changed
 
 
 def name_config(config: Config) -> str:

@@ -1,16 +1,16 @@
 import numpy as np
 import torch
-import torch.distributed as dist
-from mmcv.parallel import DataContainer
-from mmcv.runner import HOOKS, Hook, IterBasedRunner, get_dist_info
+from mmcv.runner import HOOKS, Hook, IterBasedRunner
 from mmcv.utils import print_log
 from sklearn.cluster import KMeans
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import Tensor
 
-from dynaseg.io.files import take_evenly
-from dynaseg.mmseg.errors import UserError
-from dynaseg.mmseg.training_data import Draw, DrawnImages, Refusal
+from dynaseg.mmseg.training_images import (
+    evaluating,
+    share_state,
+    training_images,
+    training_seed,
+)
 
 
 @HOOKS.register_module()
@@ -48,10 +48,8 @@ class KMeansStartHook(Hook):
         head = model.decode_head
         if runner.iter > 0 or head.was_loaded:
             return
-        seed = self.seed
-        if seed is None:
-            seed = (runner.meta or {}).get('seed') or 0
-        features = self._collect(model, runner.data_loader._dataloader.dataset, seed)
+        seed = training_seed(runner) if self.seed is None else self.seed
+        features = self._collect(runner, seed)
         if len(features) < head.num_classes:
             raise ValueError(
                 f'decode_head.num_classes={head.num_classes}: the training images gave no more '
@@ -62,33 +60,21 @@ class KMeansStartHook(Hook):
         kmeans = KMeans(head.num_classes, n_init=10, max_iter=100, random_state=seed)
         kmeans.fit(features.numpy())
         head.start_from_centroids(torch.from_numpy(kmeans.cluster_centers_), features, self.scale)
-        if get_dist_info()[1] > 1:  # each process has seen other augmentations
-            for value in head.state_dict().values():
-                dist.broadcast(value, src=0)
+        share_state(head)  # each process has seen other augmentations
         print_log(
             f'clusters start at {head.num_classes} centroids of K-means over '
             f'{len(features)} pixels',
             runner.logger,
         )
 
-    @torch.no_grad()
-    def _collect(self, model: nn.Module, dataset: Dataset, seed: int) -> Tensor:
+    def _collect(self, runner: IterBasedRunner, seed: int) -> Tensor:
         """Compute the features that the head sees, at some pixels of some images, (N, C)."""
-        device = next(model.parameters()).device
-        training = model.training
-        model.eval()
+        model = runner.model.module
         rng = np.random.default_rng(seed)
         drawn = []
-        if not isinstance(dataset, DrawnImages):
-            dataset = DrawnImages(dataset)
-        for index in take_evenly(range(len(dataset)), self.num_images):
-            sample = dataset[Draw(index, (seed, index))]
-            if isinstance(sample, Refusal):
-                raise UserError(sample.reason)
-            img = sample['img']
-            img = (img.data if isinstance(img, DataContainer) else img)[None].to(device)
-            features = model.features(img)[0].flatten(1).T.cpu()
-            size = min(self.pixels_per_image, len(features))
-            drawn.append(features[rng.choice(len(features), size, replace=False)])
-        model.train(training)
+        with evaluating(model):
+            for img in training_images(runner, self.num_images, seed):
+                features = model.features(img)[0].flatten(1).T.cpu()
+                size = min(self.pixels_per_image, len(features))
+                drawn.append(features[rng.choice(len(features), size, replace=False)])
         return torch.cat(drawn)

@@ -3,14 +3,16 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
 import torch
 from mmcv import Config
 
+from dynaseg.io.names import hash_file, read_names
 from dynaseg.mmseg.build import build_segmentor_from
-from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.configs import load_config, merge_options
 from dynaseg.mmseg.models.predictors import TrainedPredictor
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
@@ -20,6 +22,8 @@ def build_predictor(
     checkpoint: str | PathLike | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
+    cfg_options: Sequence[str] = (),
+    names: str | PathLike | None = None,
 ) -> tuple[FittedPredictor | RegionPredictor | TrainedPredictor, dict[str, object]]:
     """Build what segments images as a config says.
 
@@ -28,17 +32,25 @@ def build_predictor(
         checkpoint: file with trained weights; fresh ones, drawn from ``seed``, where None.
         device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
         seed: seed of the fresh weights, at least 0.
+        cfg_options: changes of the config, as of :func:`dynaseg.mmseg.configs.merge_options`.
+        names: file of names of the checkpoint's clusters; see :mod:`dynaseg.io.names`.
 
     Returns:
         The predictor, and what its segmentations depend on, as values of JSON: files by their
-        content, since they move and change.
+        content, since they move and change; ``label_names`` are those of the labels that mean the
+        same in every image, if they do.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`dynaseg.mmseg.build.build_segmentor_from`.
+        FileNotFoundError, ValueError: as :func:`dynaseg.mmseg.build.build_segmentor_from` and
+            :func:`dynaseg.io.names.read_names`, and if the names are not those of the clusters.
     """
-    config = load_config(config)
+    config = merge_options(load_config(config), cfg_options)
+    cluster_names = None if names is None else read_names(names)
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
-    predictor = segmentor.make_predictor()
+    try:
+        predictor = segmentor.make_predictor(cluster_names)
+    except ValueError as error:
+        raise ValueError(f'{names}: {error}') from error
     content = json.dumps(config.model.to_dict(), sort_keys=True, default=repr)
     settings = {
         'config': Path(config.filename or 'given in Python').name,
@@ -49,6 +61,16 @@ def build_predictor(
     if checkpoint is not None:
         settings['checkpoint'] = os.path.basename(checkpoint)
         if os.path.isfile(checkpoint):
-            content = Path(checkpoint).read_bytes()
-            settings['checkpoint_sha256'] = hashlib.sha256(content).hexdigest()
+            settings['checkpoint_sha256'] = hash_file(checkpoint)
+    if cluster_names is not None:
+        expected = cluster_names.checkpoint_sha256
+        if expected not in (None, settings.get('checkpoint_sha256')):
+            raise ValueError(
+                f'{names}: names are of the clusters of another checkpoint than {checkpoint} (if '
+                'the clusters are the same, remove its checkpoint_sha256)'
+            )
+        settings |= {'names': os.path.basename(names), 'names_sha256': hash_file(names)}
+        settings['names_made_from'] = cluster_names.made_from
+    if isinstance(predictor, TrainedPredictor):
+        settings['label_names'] = list(predictor.names)
     return predictor, settings

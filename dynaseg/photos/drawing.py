@@ -8,16 +8,21 @@ from dynaseg.io.palette import distinct_palette
 MAX_MATCHED = 256  # matching takes the cube of the number of regions
 
 
-def draw_overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.4) -> np.ndarray:
-    """Lay regions in colours of their own over an image, and outline them.
-
-    Of the colours, which are far apart, each region gets one near its pixels' mean where it can,
-    so that the picture stays recognisable.
+def draw_overlay(
+    image: np.ndarray,
+    labels: np.ndarray,
+    opacity: float = 0.4,
+    colours: np.ndarray | None = None,
+) -> np.ndarray:
+    """Lay regions in colours over an image, and outline them.
 
     Args:
         image: RGB, uint8, (H, W, 3).
         labels: region of each pixel, integers from 0, (H, W).
         opacity: of the colours, 0 to 1.
+        colours: RGB of each region, uint8, (K, 3). If None, each region gets one of its own: of
+            colours that are far apart one near its pixels' mean, where it can, so that the picture
+            stays recognisable.
 
     Returns:
         RGB, uint8, (H, W, 3).
@@ -27,8 +32,9 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.4) ->
         >>> draw_overlay(image, np.arange(16).reshape(4, 4) // 8).shape
         (4, 4, 3)
     """
-    colours = Image.fromarray(_choose_colours(image, labels)[labels])
-    overlay = np.array(Image.blend(Image.fromarray(image), colours, opacity))
+    colours = _choose_colours(image, labels) if colours is None else colours
+    laid = Image.fromarray(colours[labels])
+    overlay = np.array(Image.blend(Image.fromarray(image), laid, opacity))
     overlay[find_outlines(labels)] = 255
     return overlay
 

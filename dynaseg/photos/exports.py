@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
+from skimage.measure import approximate_polygon, find_contours
 
 from dynaseg.io.files import atomic_write
 from dynaseg.io.writing import read_label_map
@@ -16,6 +17,7 @@ from dynaseg.photos.outputs import output_paths
 COCO_NAME = 'coco.json'
 GEOTIFF_FOLDER = 'geotiff'
 CATEGORY = {'id': 1, 'name': 'region', 'supercategory': 'region'}
+TOLERANCE = 0.5  # pixels by which polygons may leave the outline
 
 
 def export_coco(out_dir: Path, records: Iterable[dict]) -> Path:
@@ -45,8 +47,7 @@ def export_coco(out_dir: Path, records: Iterable[dict]) -> Path:
         for number, record in enumerate(done, start=1)
     ]
     with atomic_write(path) as temporary, temporary.open('w', encoding='utf-8') as file:
-        head = {'info': {'description': 'regions by DynaSeg'}, 'licenses': [], 'images': images}
-        file.write(json.dumps(head | {'categories': [CATEGORY]})[:-1] + ', "annotations": [')
+        file.write(json.dumps(_head(images))[:-1] + ', "annotations": [')
         numbers = count(1)
         for image, record in enumerate(done, start=1):
             regions = read_label_map(output_paths(out_dir, record['name'])['regions'])
@@ -56,6 +57,32 @@ def export_coco(out_dir: Path, records: Iterable[dict]) -> Path:
                 file.write(json.dumps({'id': number, 'image_id': image, **annotation}))
         file.write(']}\n')
     return path
+
+
+def make_coco(file_name: str, size: tuple[int, int], annotations: Iterable[dict]) -> dict:
+    """Make a document of COCO's format of one image.
+
+    Args:
+        file_name: of the image.
+        size: its height and width (H, W).
+        annotations: as :func:`describe_regions` and :func:`describe_mask` give them.
+    """
+    height, width = size
+    image = {'id': 1, 'file_name': file_name, 'width': width, 'height': height}
+    numbered = [
+        {'id': number, 'image_id': 1, **annotation}
+        for number, annotation in enumerate(annotations, start=1)
+    ]
+    return _head([image]) | {'annotations': numbered}
+
+
+def _head(images: list[dict]) -> dict:
+    return {
+        'info': {'description': 'regions by DynaSeg'},
+        'licenses': [],
+        'images': images,
+        'categories': [CATEGORY],
+    }
 
 
 def describe_regions(regions: np.ndarray) -> Iterator[dict]:
@@ -91,6 +118,33 @@ def describe_regions(regions: np.ndarray) -> Iterator[dict]:
             'area': int(mask.sum()),
             'iscrowd': 0,
         }
+
+
+def describe_mask(mask: np.ndarray) -> dict:
+    """Describe a mask as an annotation of COCO's format with polygons, which can have no holes.
+
+    Args:
+        mask: bool, (H, W), not empty.
+
+    Returns:
+        The annotation, without its number and image. Its polygons are the outer outlines of the
+        mask's parts, within half a pixel; its area and bounding box are those of the mask.
+
+    Example:
+        >>> mask = np.zeros((5, 6), bool)
+        >>> mask[1:4, 2:5] = True
+        >>> describe_mask(mask)['bbox'], len(describe_mask(mask)['segmentation'])
+        ([2, 1, 3, 3], 1)
+    """
+    polygons = []
+    for line in find_contours(np.pad(mask, 1).astype(float), 0.5):
+        # In the order of scikit-image holes run the other way, and have a negative area.
+        corners = approximate_polygon(line, TOLERANCE)[:-1, ::-1] - 0.5
+        x, y = corners.T
+        if (x * np.roll(y, 1) - y * np.roll(x, 1)).sum() < 0 and len(corners) >= 3:
+            polygons.append(corners.ravel().round(2).tolist())
+    (annotation,) = describe_regions(mask - 1)
+    return annotation | {'segmentation': polygons}
 
 
 def encode_mask(mask: np.ndarray) -> list[int]:

@@ -130,13 +130,30 @@ def read_marks(path: str | PathLike, size: tuple[int, int]) -> np.ndarray:
         raise ImageReadError(path, f'the marks are {found} pixels, the image is {expected}')
     if pixels.ndim == 2:
         return pixels.astype(np.int32) - 1
-    red, green, blue, alpha = pixels.astype(np.int32).transpose(2, 0, 1)
-    is_marked = (alpha >= 128) & (np.ptp(pixels[..., :3], axis=2) >= 64)
+    try:
+        return label_colours(pixels)
+    except ValueError as error:
+        raise ImageReadError(path, str(error)) from error
+
+
+def label_colours(painted: np.ndarray) -> np.ndarray:
+    """Label painted pixels: green ones are the subject, red ones the background.
+
+    Args:
+        painted: RGBA, uint8, (H, W, 4). What is transparent, black, grey or white is not marked.
+
+    Returns:
+        Label of each marked pixel, and -1 for the others, int32, (H, W).
+
+    Raises:
+        ValueError: if pixels have other colours; it says where.
+    """
+    red, green, blue, alpha = painted.astype(np.int32).transpose(2, 0, 1)
+    is_marked = (alpha >= 128) & (np.ptp(painted[..., :3], axis=2) >= 64)
     labels = np.where(green > red, SUBJECT, BACKGROUND)
-    strange = is_marked & (np.abs(green - red) < 64) | is_marked & (blue >= np.maximum(red, green))
-    if strange.any():
-        y, x = np.argwhere(strange)[0]
-        raise ImageReadError(
-            path, f'marks must be green (subject) or red (background), not as at {x},{y}'
-        )
+    is_strange = (np.abs(green - red) < 64) | (blue >= np.maximum(red, green))
+    strange = np.argwhere(is_marked & is_strange)
+    if len(strange):
+        y, x = strange[0]
+        raise ValueError(f'marks must be green (subject) or red (background), not as at {x},{y}')
     return np.where(is_marked, labels, -1).astype(np.int32)

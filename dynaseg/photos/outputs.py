@@ -1,5 +1,6 @@
 """The files of a segmented image, and its record."""
 
+import math
 from hashlib import blake2b
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import numpy as np
 from PIL import Image
 
 from dynaseg.core.fitting import Fit
+from dynaseg.core.labels import find_deepest_pixels
+from dynaseg.core.regions.labels import find_region_labels
 from dynaseg.io.files import write_file
+from dynaseg.io.palette import distinct_palette
 from dynaseg.io.writing import encode_jpeg, encode_label_map, encode_photo
 from dynaseg.photos.drawing import draw_overlay
 from dynaseg.photos.hierarchy_file import encode_hierarchy
@@ -25,6 +29,7 @@ OUTPUTS = {
     'viewer_full': '.js',
 }
 RECORDS_NAME = 'results.jsonl'  # beside the folders of outputs
+EXAMPLE_SIZE = 400  # pixels of the longer side at which examples of labels are looked for
 DISPLAY_SIZE = 1600  # pixels of the longer side, of what is looked at
 
 
@@ -78,7 +83,7 @@ class OutputWriter:
         Args:
             name: of the outputs.
             image: RGB, uint8, (H, W, 3).
-            segmentation: of it; its labels are numbered without gaps.
+            segmentation: of it.
 
         Returns:
             What there is to record of them; ``outputs`` has their bytes and digests.
@@ -96,10 +101,16 @@ class OutputWriter:
         regions = hierarchy.cut_to(count)
         photo, rows, columns = _scale_down(image)
         grid = np.ix_(rows, columns)
-        overlay = draw_overlay(np.asarray(photo), regions[grid])
+        colours = leaf_colours = None
+        if segmentation.names is not None:  # labels have colours of their own
+            palette = distinct_palette(len(segmentation.names))
+            colours = palette[find_region_labels(segmentation.labels, regions)]
+            leaf_colours = palette[find_region_labels(segmentation.labels, hierarchy.leaves)]
+        overlay = draw_overlay(np.asarray(photo), regions[grid], colours=colours)
         thumbnail = encode_jpeg(photo)
         size = image.shape[1::-1]
-        viewer = render_viewer(name, size, thumbnail, hierarchy.leaves[grid], hierarchy)
+        leaves = hierarchy.leaves[grid]
+        viewer = render_viewer(name, size, thumbnail, leaves, hierarchy, leaf_colours)
         full = encode_photo(Image.fromarray(image))
         contents = {
             'labels': encode_label_map(segmentation.labels),
@@ -119,7 +130,8 @@ class OutputWriter:
             'size': list(size),
             'detail': detail,
             'regions': count,
-            'clusters': int(segmentation.labels.max()) + 1,
+            'clusters': int(np.count_nonzero(np.bincount(segmentation.labels.ravel()))),
+            **_describe_labels(segmentation),
             **_describe_fit(segmentation.fit),
             'outputs': {folder: describe_content(content) for folder, content in contents.items()},
         }
@@ -140,6 +152,27 @@ def _scale_down(image: np.ndarray) -> tuple[Image.Image, np.ndarray, np.ndarray]
         for old, new in zip((width, height), size, strict=True)
     )
     return small, rows, columns
+
+
+def _describe_labels(segmentation: Segmentation) -> dict[str, dict]:
+    """Describe labels that mean the same in every image: how much there is of each, and where."""
+    if segmentation.names is None:
+        return {}
+    names, labels = segmentation.names, segmentation.labels
+    counts = np.bincount(labels.ravel())
+    step = math.ceil(max(labels.shape) / EXAMPLE_SIZE)
+    examples = find_deepest_pixels(labels[::step, ::step])
+    return {
+        'shares': {
+            names[label]: round(float(counts[label] / labels.size), 6)
+            for label in np.argsort(-counts, kind='stable')
+            if counts[label]
+        },
+        'examples': {
+            names[label]: [step * column, step * row, round(step * radius, 1)]
+            for label, (row, column, radius) in examples.items()
+        },
+    }
 
 
 def _describe_fit(fit: Fit | None) -> dict[str, object]:

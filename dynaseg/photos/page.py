@@ -8,10 +8,12 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import quote
 
-from dynaseg.io.files import write_file
 from dynaseg.io.pages import load_templates, show_text
+from dynaseg.io.palette import distinct_palette
+from dynaseg.photos.legend import Legend
 
 PAGE_SIZE = 100  # images
+LEGEND_NAME = 'assets/legend.jpg'
 ASSETS = Path(__file__).with_name('assets')
 TEMPLATES = load_templates(Path(__file__).with_name('templates'))
 STOP_REASONS = {
@@ -77,7 +79,11 @@ def page_name(page: int) -> str:
 
 
 def render_page(
-    records: Sequence[dict], settings: dict[str, object], overview: Overview, page: int = 0
+    records: Sequence[dict],
+    settings: dict[str, object],
+    overview: Overview,
+    page: int = 0,
+    legend: Legend | None = None,
 ) -> str:
     """Render a page, to be written beside the outputs of its images.
 
@@ -86,21 +92,26 @@ def render_page(
         settings: what they were segmented with.
         overview: of the images of all pages.
         page: its number, from 0.
+        legend: of labels that mean the same in every image, for the page to show.
 
     Returns:
         HTML that needs nothing but the outputs and the assets.
     """
     others = {'previous': page - 1, 'next': page + 1}
+    names = settings.get('label_names', ())
+    colours = dict(zip(names, distinct_palette(len(names)).tolist(), strict=True))
     titles = [overview.shorten(record['file']) for record in records]
     return TEMPLATES.get_template('page.html').render(
         summary=overview.describe(),
         settings={
             key: value
             for key, value in settings.items()
-            if value is not None and not key.endswith('_sha256')
+            if value is not None and not key.endswith('_sha256') and key != 'label_names'
         },
+        legend=legend,
+        legend_address=LEGEND_NAME,
         images=[
-            _prepare_card(record, title)
+            _prepare_card(record, title, colours)
             for record, title in zip(records, titles, strict=True)
             if 'error' not in record
         ],
@@ -116,12 +127,6 @@ def render_page(
             if 0 <= other < overview.num_pages
         },
     )
-
-
-def write_assets(out_dir: Path) -> None:
-    """Write the scripts and styles of the pages into the folder of the outputs."""
-    for path in ASSETS.iterdir():
-        write_file(out_dir / 'assets' / path.name, path.read_bytes())
 
 
 def draw_chart(counts: Sequence[int], clusters: int, floor: int = 1) -> dict[str, object]:
@@ -164,8 +169,8 @@ def draw_chart(counts: Sequence[int], clusters: int, floor: int = 1) -> dict[str
     }
 
 
-def _prepare_card(record: dict, title: str) -> dict[str, object]:
-    """Prepare what the template of an image's card shows."""
+def _prepare_card(record: dict, title: str, colours: dict[str, list[int]]) -> dict[str, object]:
+    """Prepare what the template of an image's card shows; ``colours`` are of labels, by name."""
     name = show_text(quote(record['name']))
     counts = record['clusters_by_iteration']
     folder, file = os.path.split(title)
@@ -174,5 +179,10 @@ def _prepare_card(record: dict, title: str) -> dict[str, object]:
         'folder': folder,
         'address': name,
         'stopped_by': STOP_REASONS.get(record['stop_reason'], record['stop_reason']),
+        'labels': [
+            {'name': name, 'share': share, 'colour': colours[name]}
+            for name, share in record.get('shares', {}).items()
+            if name in colours
+        ],
         'chart': draw_chart(counts, record['clusters'], record['min_clusters']) if counts else None,
     }

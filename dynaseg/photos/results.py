@@ -8,8 +8,10 @@ from os import PathLike
 from pathlib import Path
 
 from dynaseg.io.files import remove_parts, write_file
+from dynaseg.io.pages import write_assets
+from dynaseg.photos.legend import Legend
 from dynaseg.photos.outputs import OUTPUTS, RECORDS_NAME, are_as_recorded, output_paths
-from dynaseg.photos.page import PAGE_SIZE, Overview, page_name, render_page, write_assets
+from dynaseg.photos.page import ASSETS, LEGEND_NAME, PAGE_SIZE, Overview, page_name, render_page
 from dynaseg.photos.records import RecordFile
 
 MAX_SAVING_SHARE = 0.05  # of the time of a run
@@ -57,6 +59,8 @@ class Results:
         self._claims: dict[str, str] = {}  # names by file, of what is being written
         self._claims_path = self.out_dir / '.claims.jsonl'
         self._overview = Overview()
+        names = settings.get('label_names')
+        self._legend = None if names is None else Legend(names)
         self._stale_pages = {0}
         self._saved_at = self._seconds_to_save = 0.0
         path = self.out_dir / RECORDS_NAME
@@ -73,7 +77,7 @@ class Results:
             else:
                 self._records.start(settings)
             self._remove_parts()
-            write_assets(self.out_dir)
+            write_assets(ASSETS, self.out_dir)
             self.save()
         except BaseException:
             self._records.close()
@@ -120,7 +124,12 @@ class Results:
 
     def add(self, record: dict) -> None:
         """Add the record of an image, or replace it; see :func:`dynaseg.photos.segment_images`."""
+        before = self._records.find(record['file'])
+        if self._legend and before is not None and self._records.is_current(before):
+            self._legend.note(self._records[before], times=-1)
         self._note(self._records.add(record), record)
+        if self._legend:
+            self._legend.note(record)
         self._claims.pop(record['file'], None)
         # Pages take a while to write: rarely enough, then, for it not to matter.
         if time.monotonic() - self._saved_at > self._seconds_to_save / MAX_SAVING_SHARE:
@@ -132,8 +141,11 @@ class Results:
         for page in sorted(self._stale_pages):
             numbers = range(PAGE_SIZE * page, min(PAGE_SIZE * (page + 1), len(self._records)))
             records = [self._records[number] for number in numbers]
-            content = render_page(records, self.settings, self._overview, page)
+            legend = self._legend if page == 0 else None
+            content = render_page(records, self.settings, self._overview, page, legend)
             write_file(self.out_dir / page_name(page), content)
+        if self._legend:
+            write_file(self.out_dir / LEGEND_NAME, self._legend.draw(self.out_dir))
         self._stale_pages = {0}  # the first shows how many there are in all
         self._saved_at = time.monotonic()
         self._seconds_to_save = self._saved_at - start
@@ -194,6 +206,9 @@ class Results:
             )
         if changes:
             self._records.start(self.settings)
+        elif self._legend:
+            for number in filter(self._records.is_current, range(len(self._records))):
+                self._legend.note(self._records[number])
 
     def _load_claims(self) -> None:
         """Note what a run that was ended was writing; the last line may have been cut off."""

@@ -22,6 +22,7 @@ def render_viewer(
     photo: bytes,
     leaves: np.ndarray,
     hierarchy: RegionHierarchy,
+    colours: np.ndarray | None = None,
 ) -> str:
     """Render the script that gives the viewer an image at the size of its display.
 
@@ -31,6 +32,7 @@ def render_viewer(
         photo: JPEG, (h, w).
         leaves: leaf of each of its pixels, (h, w).
         hierarchy: of these leaves.
+        colours: of the leaves' labels, RGB, (L, 3), where labels have colours of their own.
 
     Returns:
         JavaScript.
@@ -41,6 +43,7 @@ def render_viewer(
         **_encode_image(photo, leaves),
         'parents': hierarchy.parents.tolist(),
         'steps': measure_steps(hierarchy).tolist(),
+        'colours': None if colours is None else colours.tolist(),
     }
     return f'dynaseg.receive({json.dumps(image)});\n'
 

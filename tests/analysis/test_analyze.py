@@ -2,6 +2,7 @@ import csv
 import json
 import subprocess
 import sys
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from PIL import Image
 from torch import nn
 
 from dynaseg.analysis import analyze_clusters
+from dynaseg.analysis.naming import build_evaluated, count_clusters
 from dynaseg.analysis.probe import evaluate_probe, load_inputs, train_probe
+from dynaseg.io.names import read_names
 from dynaseg.mmseg.build import build_segmentor_from
 from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.datasets import ClusterCustomDataset
@@ -29,6 +32,7 @@ PIPELINE = [
         ],
     },
 ]
+FOLDER = {'_delete_': True, 'type': 'ImageFolderDataset', 'img_dir': '', 'pipeline': PIPELINE}
 COLOURS = np.array([[250, 20, 20], [20, 250, 20], [20, 20, 250]], np.uint8)
 
 
@@ -129,6 +133,49 @@ def test_outputs_agree_with_each_other_and_with_the_evaluation(sample_data, tmp_
         image.load()
 
 
+def test_images_without_labels_have_a_page_for_naming(sample_data, tmp_path):
+    config = small_config(sample_data)
+    for name in ('train', 'test'):
+        config.merge_from_dict({f'data.{name}': {**FOLDER}})
+        config.data[name].img_dir = str(sample_data / 'coco' / 'train2017')
+    out = tmp_path / 'out'
+    analysis = analyze_clusters(config, out_dir=out, device='cpu', naming_images=3)
+    assert json.loads((out / 'clusters.json').read_text())['naming'] == json.loads(
+        json.dumps(analysis['naming'])
+    )
+    assert {path.name for path in out.iterdir()} == {
+        'assets',
+        'clusters.json',
+        'examples',
+        'naming.html',
+    }
+    assert len(analysis['naming']['images']) == 3
+    shares = [record['share'] for record in analysis['naming']['clusters']]
+    assert sum(shares) == pytest.approx(1)
+    assert 'figures' not in analysis
+
+
+def test_names_from_labels_are_figures_of_their_own(sample_data, tmp_path):
+    config = small_config(sample_data)
+    options = {'device': 'cpu', 'num_pictures': 0, 'naming_images': 0}
+    analysis = analyze_clusters(config, out_dir=tmp_path, names_from_labels=2, **options)
+    names = read_names(tmp_path / 'names.json')
+    assert names.made_from == 'labels of 2 of 4 training images'
+    train = build_evaluated(config.data.train, config)
+    segmentor = build_segmentor_from(config, device='cpu')
+    table = count_clusters(segmentor, train, [0, 2])
+    assert dict(names.names) == {
+        cluster: train.CLASSES[row.argmax()] for cluster, row in enumerate(table) if row.any()
+    }
+    test = build_evaluated({**config.data.test, 'names': str(tmp_path / 'names.json')}, config)
+    with torch.no_grad():
+        labels = [segmentor(return_loss=False, **data)[0] for data in load_inputs(segmentor, test)]
+    expected = test.evaluate(labels, logger='silent')
+    assert analysis['figures']['named']['mIoU'] == pytest.approx(expected['named_mIoU'])
+    again = analyze_clusters(config, out_dir=tmp_path, names=tmp_path / 'names.json', **options)
+    assert again['figures']['named'] == analysis['figures']['named']
+
+
 @pytest.mark.parametrize('num_classes', [2, 3])
 def test_probe_finds_what_is_linearly_separable(coloured, num_classes):
     dataset = coloured(num_classes)
@@ -160,19 +207,27 @@ def test_probe_stands_beside_the_other_figures(sample_data, tmp_path):
     [
         ({}, {'num_pictures': -1}, 'num_pictures must be at least 0, got -1'),
         ({}, {'probe_pixels': -5}, 'probe_pixels must be at least 0, got -5'),
+        ({}, {'naming_images': -1}, 'naming_images must be at least 0, got -1'),
+        ({}, {'names_from_labels': -1}, 'names_from_labels must be at least 0, got -1'),
+        ({}, {'names': 'a', 'names_from_labels': 1}, 'names and names_from_labels exclude'),
+        ({'model.test_cfg': {'fit': {}}}, {}, 'test_cfg.fit makes clusters of each image'),
         (
-            {'data.test': {'_delete_': True, 'type': 'ImageFolderDataset', 'img_dir': 'FOLDER'}},
-            {},
+            {'data.train': FOLDER},
+            {'names_from_labels': 1},
+            'ImageFolderDataset has no classes to compare clusters with',
+        ),
+        (
+            {'data.train': FOLDER},
+            {'probe_pixels': 9},
             'ImageFolderDataset has no classes to compare clusters with',
         ),
     ],
 )
 def test_unfit_settings_are_refused(sample_data, tmp_path, changes, arguments, message):
     config = small_config(sample_data)
-    for key, value in changes.items():
-        pipeline = config.data.test.pipeline
-        value = {**value, 'img_dir': str(sample_data / 'coco' / 'val2017'), 'pipeline': pipeline}
-        config.merge_from_dict({key: value})
+    config.merge_from_dict(deepcopy(changes))
+    if 'data.train' in changes:
+        config.data.train.img_dir = str(sample_data / 'coco' / 'val2017')
     with pytest.raises(ValueError, match=message):
         analyze_clusters(config, out_dir=tmp_path / 'out', device='cpu', **arguments)
     assert not (tmp_path / 'out').exists()

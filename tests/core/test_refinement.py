@@ -51,6 +51,20 @@ def test_filter_is_the_mean_of_ridge_regressions(radius, eps):
         np.testing.assert_allclose(result.numpy(), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize('size', [(48, 72), (47, 70)])
+def test_the_subsampled_filter_is_close_and_has_the_edges_of_the_guide(size):
+    guide, truth = make_scene(size=(48, 72))
+    guide, truth = guide[..., : size[0], : size[1]], truth[:, : size[0], : size[1]]
+    moved = truth[:, :, (torch.arange(size[1]) - 3).clamp(min=0)]
+    maps = avg_pool2d(one_hot(moved, 4).permute(0, 3, 1, 2).float(), 9, 1, 4)
+    exact = GuidedFilter(guide, 8, 0.01)(maps)
+    fast = GuidedFilter(guide, 8, 0.01, subsample=4)(maps)
+    assert fast.shape == exact.shape
+    assert (fast - exact).abs().mean() < 0.03
+    assert (maps.argmax(dim=1) == truth).float().mean() < 0.97
+    assert (fast.argmax(dim=1) == truth).float().mean() > 0.99
+
+
 def test_refined_label_has_the_highest_filtered_indicator():
     image, truth = make_scene()
     labels = add_specks(truth, 0.7, num_labels=11)  # more than are filtered at once

@@ -19,6 +19,10 @@ NAME = re.compile(r'(fsf|scf|fixed)_([a-z0-9-]+)_([a-z0-9-]+)_([a-z0-9-]+)')
 DATA_TYPES = {
     'sample': 'CocoStuff27Dataset',
     'coco-stuff27': 'CocoStuff27Dataset',
+    'coco-stuff27-picie': 'CocoStuff27Dataset',
+    'coco-stuff27-stego': 'CocoStuff27Dataset',
+    'cityscapes27': 'Cityscapes27Dataset',
+    'potsdam3': 'Potsdam3Dataset',
     'bsds500': 'BSDS500Dataset',
     'voc12': 'VOCRegionDataset',
     'camvid': 'CamVidDataset',
@@ -35,8 +39,9 @@ PARTS = {
 
 
 def build(config):
-    """Builds a config's model without downloading weights."""
+    """Builds a config's model without downloading weights or keeping levels."""
     config.model.backbone.init_cfg = None
+    config.model.pop('feature_cache', None)
     torch.manual_seed(0)
     return build_segmentor(config.model)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dynaseg.mmseg.configs import find_config
+from dynaseg.mmseg.configs import Config, find_config, merge_options
 
 
 @pytest.fixture
@@ -37,3 +37,21 @@ def test_own_files_come_first(package, tmp_path, monkeypatch):
 def test_unknown_config_is_an_error():
     with pytest.raises(FileNotFoundError, match=r"no config 'nope\.py': neither a file nor"):
         find_config('nope.py')
+
+
+def test_options_change_a_copy():
+    config = Config({'model': {'type': 'DynaSeg', 'test_cfg': {'fit': {'iterations': 3}}}})
+    options = ['model.test_cfg.fit.iterations=5', 'model.test_cfg.fit.lr=.1', 'data.size=(2,3)']
+    changed = merge_options(config, options)
+    assert changed.model.test_cfg.fit == {'iterations': 5, 'lr': 0.1}
+    assert changed.data.size == (2, 3)
+    assert config.model.test_cfg.fit == {'iterations': 3}
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [('iterations', "must be KEY=VALUE, got 'iterations'"), ('model.type.x=3', 'model.type.x=3')],
+)
+def test_options_that_do_not_do_are_named(option, message):
+    with pytest.raises(ValueError, match=message):
+        merge_options(Config({'model': {'type': 'DynaSeg'}}), [option])

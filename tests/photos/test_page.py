@@ -3,7 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dynaseg.photos.page import PAGE_SIZE, Overview, draw_chart, render_page, write_assets
+from dynaseg.io.pages import write_assets
+from dynaseg.photos.page import ASSETS, PAGE_SIZE, Overview, draw_chart, render_page
 
 VOID = {'meta', 'img', 'path', 'br', 'link', 'input'}
 
@@ -94,7 +95,7 @@ def test_page_shows_what_the_record_says(record):
 
 
 def test_page_needs_no_network(record, tmp_path):
-    write_assets(tmp_path)
+    write_assets(ASSETS, tmp_path)
     for text in (
         render([record]),
         *(path.read_text() for path in (tmp_path / 'assets').iterdir()),

@@ -1,7 +1,6 @@
 """The viewer in a browser without a window, from disk and without a network."""
 
 import io
-import shutil
 
 import numpy as np
 import pytest
@@ -17,16 +16,6 @@ from dynaseg.predictor import Segmentation
 # The first is shown larger than it is, the second smaller; the third has a difficult name.
 SIZES = {'small': (24, 36), 'large': (1200, 1800), "it's 100% <b> #1?": (36, 24)}
 SECONDS = 60  # after which something hangs
-OPTIONS = (
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-)
 
 
 @pytest.mark.parametrize('length', [1, LONGEST_RUN, LONGEST_RUN + 1, 3 * LONGEST_RUN])
@@ -138,34 +127,6 @@ def page(tmp_path_factory):
         Image.fromarray(colours[leaves]).save(folder / f'{name}.png')
     run(folder, folder / 'out', predict, choice=RegionChoice(regions=5, min_area=0))
     return folder / 'out/index.html'
-
-
-@pytest.fixture(scope='module')
-def start_browser():
-    """Starts browsers of a width, which save into a folder."""
-    webdriver = pytest.importorskip('selenium.webdriver', reason='needs selenium')
-    programs = [shutil.which(name) for name in ('chromium', 'chromedriver')]
-    if not all(programs):
-        pytest.skip('needs chromium and chromedriver')
-    drivers = []
-
-    def start(downloads, width, height):
-        options = webdriver.ChromeOptions()
-        options.binary_location = programs[0]
-        for option in (*OPTIONS, f'--window-size={width},{height}'):
-            options.add_argument(option)
-        options.add_experimental_option('prefs', {'download.default_directory': str(downloads)})
-        if width < 500:
-            metrics = {'width': width, 'height': height, 'pixelRatio': 2, 'touch': True}
-            options.add_experimental_option('mobileEmulation', {'deviceMetrics': metrics})
-        options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-        service = webdriver.ChromeService(programs[1])
-        drivers.append(webdriver.Chrome(options=options, service=service))
-        return drivers[-1]
-
-    yield start
-    for driver in drivers:
-        driver.quit()
 
 
 @pytest.fixture(scope='module')

@@ -6,23 +6,37 @@ import numpy as np
 def label_regions(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
     """Give each region the label that most of its pixels have, so that specks of others go.
 
-    Where several labels are as frequent, the lowest is taken.
-
     Args:
-        labels: label of each pixel, integers of at least 0, (H, W).
-        regions: region of each pixel, 0 to K - 1, (H, W); such as a fine cut of a hierarchy.
+        labels: as for :func:`find_region_labels`, like the regions.
+        regions: likewise; such as a fine cut of a hierarchy.
 
     Returns:
         The labels, of the same type, (H, W). A label that is nowhere the most frequent is gone.
 
     Raises:
-        ValueError: if the maps have not one shape, or hold no integers of at least 0.
+        ValueError: as :func:`find_region_labels`.
 
     Example:
         >>> labels = np.array([[3, 3, 1, 5], [3, 5, 5, 5]])
         >>> label_regions(labels, np.array([[0, 0, 0, 1], [0, 1, 1, 1]]))
         array([[3, 3, 3, 5],
                [3, 5, 5, 5]])
+    """
+    return find_region_labels(labels, regions)[regions]
+
+
+def find_region_labels(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Find the label that most pixels of each region have; the lowest of several as frequent.
+
+    Args:
+        labels: label of each pixel, integers of at least 0, (H, W).
+        regions: region of each pixel, 0 to K - 1, (H, W).
+
+    Returns:
+        The label of each region, of the labels' type, (K,).
+
+    Raises:
+        ValueError: if the maps have not one shape, or hold no integers of at least 0.
     """
     for name, values in (('labels', labels), ('regions', regions)):
         if values.ndim != 2 or not values.size or values.dtype.kind not in 'iu' or values.min() < 0:
@@ -37,4 +51,4 @@ def label_regions(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
     shape = int(regions.max()) + 1, int(labels.max()) + 1
     pairs = regions.ravel().astype(np.int64) * shape[1] + labels.ravel()
     counts = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
-    return counts.argmax(axis=1).astype(labels.dtype)[regions]
+    return counts.argmax(axis=1).astype(labels.dtype)

@@ -1,5 +1,6 @@
 from dynaseg.mmseg.datasets.bsds import BSDS500Dataset
 from dynaseg.mmseg.datasets.camvid import CamVidDataset
+from dynaseg.mmseg.datasets.cityscapes import Cityscapes27Dataset
 from dynaseg.mmseg.datasets.cluster_evaluation import (
     ClusterADE20KDataset,
     ClusterCityscapesDataset,
@@ -11,12 +12,14 @@ from dynaseg.mmseg.datasets.cluster_evaluation import (
 from dynaseg.mmseg.datasets.coco_stuff import CocoStuff27Dataset
 from dynaseg.mmseg.datasets.folder import ImageFolderDataset
 from dynaseg.mmseg.datasets.pipelines import EvaluationCrop, LoadCocoStuff27Annotations, LoadImage
+from dynaseg.mmseg.datasets.potsdam import Potsdam3Dataset
 from dynaseg.mmseg.datasets.region_evaluation import RegionEvaluationMixin
 from dynaseg.mmseg.datasets.voc import VOCRegionDataset
 
 __all__ = [
     'BSDS500Dataset',
     'CamVidDataset',
+    'Cityscapes27Dataset',
     'ClusterADE20KDataset',
     'ClusterCityscapesDataset',
     'ClusterCustomDataset',
@@ -28,6 +31,7 @@ __all__ = [
     'ImageFolderDataset',
     'LoadCocoStuff27Annotations',
     'LoadImage',
+    'Potsdam3Dataset',
     'RegionEvaluationMixin',
     'VOCRegionDataset',
 ]

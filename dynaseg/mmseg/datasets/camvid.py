@@ -9,29 +9,44 @@ from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
 from dynaseg.mmseg.datasets.coco_stuff import list_folder
 
 IMAGE_SUFFIXES = ('.png', '.jpg')
-NUM_IMAGES, NUM_TRAIN = 367, 300
+NUM_IMAGES = {'train': 367, 'val': 101, 'test': 233}
+NUM_LAST = 67  # images of a test on the last ones
+SEQUENCES = ('0001TP', '0006R0', '0016E5')
+SPLITS = ('last67', 'dev67', *SEQUENCES, 'standard')
 VOID = 11
 
 
 @DATASETS.register_module()
 class CamVidDataset(ClusterEvaluationMixin, CustomDataset):
-    """CamVid's 367 training images, 480 x 360, split for clusters: 300 to train on, 67 to test.
+    """CamVid, 480 x 360, in its standard split and in splits of its training images alone.
 
-    In the order of their file names the first 300 images are for training without labels, the last
-    67 for evaluation (the copy of the SegNet tutorial; Brostow et al., Pattern Recognition Letters
-    2009). Void pixels (11) do not count.
+    The copy of the SegNet tutorial (Brostow et al., Pattern Recognition Letters 2009). The splits
+    of the 367 training images are for training without labels and testing where val and test are
+    not to be looked at:
+
+    - ``'last67'``: in the order of the file names, the first 300 to train on, the last 67 to test;
+    - ``'dev67'``: of these 300, the first 233 to train on, the last 67 to test;
+    - ``'0001TP'``, ``'0006R0'``, ``'0016E5'``: the images of this video sequence are left out of
+      training; every second of them is for the test.
+
+    Void pixels (11) do not count.
 
     Args:
         pipeline: the processing of an image, as in MMSegmentation.
-        subset: ``'train'`` or ``'val'``.
-        data_root: folder with ``img_dir`` and ``ann_dir``.
-        img_dir: the folder of the images, PNG or JPEG.
-        ann_dir: the folder of the masks, PNG; not read for training.
+        subset: ``'train'``, ``'val'`` or, of the standard split, ``'test'``.
+        data_root: folder with the images' and masks' folders.
+        img_dir: the folder of the images, PNG or JPEG; by default that of the subset in the
+            standard split, ``'train'`` in others.
+        ann_dir: the folder of the masks, PNG, not read for training; by default ``img_dir`` with
+            ``'annot'`` behind it.
         test_mode: whether masks are needed.
+        split: one of those above, or ``'standard'``: 367, 101 and 233 images in three folders.
+        names: of clusters; see :class:`ClusterEvaluationMixin`.
 
     Raises:
-        FileNotFoundError: if there are not 367 images, or masks are missing; it says where.
-        ValueError: if ``subset`` is neither.
+        FileNotFoundError: if there are not as many images as CamVid has, or masks are missing; it
+            says where.
+        ValueError: if the split is unknown, or has no such subset.
     """
 
     CLASSES = (
@@ -66,21 +81,30 @@ class CamVidDataset(ClusterEvaluationMixin, CustomDataset):
         pipeline: list[dict],
         subset: str = 'train',
         data_root: str | None = None,
-        img_dir: str = 'train',
-        ann_dir: str = 'trainannot',
+        img_dir: str | None = None,
+        ann_dir: str | None = None,
         test_mode: bool = False,
+        split: str = 'last67',
+        names: str | None = None,
     ) -> None:
-        if subset not in ('train', 'val'):
-            raise ValueError(f"subset must be 'train' or 'val', got {subset!r}")
+        if split not in SPLITS:
+            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
+        subsets = tuple(NUM_IMAGES) if split == 'standard' else ('train', 'val')
+        if subset not in subsets:
+            raise ValueError(f'subset must be one of {subsets} in split {split!r}, got {subset!r}')
         self.subset = subset
+        self.camvid_split = split
+        self.folder = subset if split == 'standard' else 'train'
+        img_dir = img_dir or self.folder
         super().__init__(
             pipeline,
             img_dir,
-            ann_dir=ann_dir,
+            ann_dir=ann_dir or f'{img_dir}annot',
             data_root=data_root,
             test_mode=test_mode,
             ignore_index=VOID,
             gt_seg_map_loader_cfg={'imdecode_backend': 'pillow'},
+            names=names,
         )
 
     def load_annotations(
@@ -88,13 +112,12 @@ class CamVidDataset(ClusterEvaluationMixin, CustomDataset):
     ) -> list[dict]:
         """List the subset's images and the masks that belong to them."""
         images = list_folder(img_dir, IMAGE_SUFFIXES)
-        if len(images) != NUM_IMAGES:
+        if len(images) != NUM_IMAGES[self.folder]:
             raise FileNotFoundError(
                 f'{img_dir} has {len(images)} images ({" or ".join(IMAGE_SUFFIXES)}), expected '
-                f"CamVid's {NUM_IMAGES} training images; see data/README.md"
+                f"CamVid's {NUM_IMAGES[self.folder]} {self.folder} images; see data/README.md"
             )
-        names = sorted(images)
-        names = names[:NUM_TRAIN] if self.subset == 'train' else names[NUM_TRAIN:]
+        names = choose_subset(sorted(images), self.subset, self.camvid_split)
         if self.test_mode:
             masks = list_folder(ann_dir, (seg_map_suffix,))
             missing = [name for name in names if name not in masks]
@@ -118,3 +141,26 @@ class CamVidDataset(ClusterEvaluationMixin, CustomDataset):
             path = os.path.join(self.ann_dir, self.img_infos[index]['ann']['seg_map'])
             raise ValueError(f'{path}: expected classes 0 to {VOID}, found {truth.max()}')
         return truth
+
+
+def choose_subset(names: list[str], subset: str, split: str) -> list[str]:
+    """Choose the images of a subset; see :class:`CamVidDataset`.
+
+    Args:
+        names: of all images of the folder, sorted.
+        subset: ``'train'`` or another, for the test.
+        split: the split's name.
+
+    Returns:
+        The names of the subset's images.
+    """
+    if split == 'standard':
+        return names
+    if split in SEQUENCES:
+        left_out = [name for name in names if name.startswith(split)]
+        return (
+            [name for name in names if name not in left_out] if subset == 'train' else left_out[::2]
+        )
+    if split == 'dev67':
+        names = names[:-NUM_LAST]
+    return names[:-NUM_LAST] if subset == 'train' else names[-NUM_LAST:]

@@ -24,6 +24,7 @@ from dynaseg.core.metrics.clusters import (
     nan_mean,
     sum_tables,
 )
+from dynaseg.io.names import read_names
 from dynaseg.mmseg.datasets.pipelines.evaluation_crop import EvaluationCrop
 from dynaseg.mmseg.errors import UserError
 
@@ -42,6 +43,15 @@ class ClusterEvaluationMixin:
     once for the whole set (Hungarian method) and reports what MMSegmentation reports, under its
     names. Clusters may outnumber the classes; the pixels of those left over are wrong.
 
+    Args:
+        names: file of names of the clusters (:mod:`dynaseg.io.names`), which are names of classes;
+            the figures of the clusters so named are reported as well, as ``named_mIoU`` and so on.
+        *args: of the data set.
+        **kwargs: likewise.
+
+    Raises:
+        FileNotFoundError, ValueError: if there are no such names.
+
     Attributes:
         CLASS_GROUPS: names of groups of classes and their indices; the mean IoU and accuracy of
             each group are reported as ``mIoU_NAME`` and ``mAcc_NAME``.
@@ -49,6 +59,16 @@ class ClusterEvaluationMixin:
 
     CLASS_GROUPS: Mapping[str, Sequence[int]] = {}
     METRICS = ('mIoU', 'majority')
+
+    def __init__(self, *args, names: str | None = None, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.names = None
+        if names is not None:
+            self.names = read_names(names)
+            try:
+                self.names.check_classes(self.CLASSES)
+            except ValueError as error:
+                raise ValueError(f'{names}: {error}') from error
 
     def pre_eval(
         self, preds: Sequence[np.ndarray] | np.ndarray, indices: Sequence[int] | int
@@ -133,7 +153,9 @@ class ClusterEvaluationMixin:
             ``aAcc``, ``mIoU``, ``mAcc``, ``IoU.CLASS`` and ``Acc.CLASS``, the groups of
             ``CLASS_GROUPS``, and ``mIoU_per_image`` and ``aAcc_per_image``, the mean over the
             images after matching each image anew. The last two follow another protocol and
-            compare only with figures of their own kind.
+            compare only with figures of their own kind. With names of the clusters,
+            ``named_aAcc``, ``named_mIoU`` and so on: nothing is matched to these labels, and
+            clusters without a name are wrong.
 
         Raises:
             ValueError: if a metric is unknown, there are no results, or no pixel has a label.
@@ -154,7 +176,9 @@ class ClusterEvaluationMixin:
                 f'{self.ann_dir}: none of {len(tables)} images has a labelled pixel (all are '
                 f'{self.ignore_index}): there is nothing to evaluate against'
             )
-        figures = self._report(class_metrics(table, match_hungarian(table)), 'Hungarian', logger)
+        figures = self._report(
+            class_metrics(table, match_hungarian(table)), 'Hungarian matching', logger
+        )
         per_image = [class_metrics(one, match_hungarian(one)) for one in tables if one.any()]
         figures['mIoU_per_image'] = nan_mean([one.mean_iou for one in per_image])
         figures['aAcc_per_image'] = nan_mean([one.accuracy for one in per_image])
@@ -165,8 +189,16 @@ class ClusterEvaluationMixin:
             logger,
         )
         if 'majority' in metrics:
-            majority = self._report(class_metrics(table, match_majority(table)), 'majority', logger)
+            majority = self._report(
+                class_metrics(table, match_majority(table)), 'majority vote', logger
+            )
             figures.update({f'majority_{name}': value for name, value in majority.items()})
+        if self.names is not None:
+            number = max(len(table), 1 + max(self.names.names))
+            assignment = self.names.find_classes(number, self.CLASSES)[: len(table)]
+            print_log(f'names were made from: {self.names.made_from}', logger)
+            named = self._report(class_metrics(table, assignment), 'named', logger)
+            figures.update({f'named_{name}': value for name, value in named.items()})
         return figures
 
     def _report(
@@ -186,9 +218,9 @@ class ClusterEvaluationMixin:
             by_class.add_row([name, f'{100 * iou:.2f}', f'{100 * recall:.2f}'])
             figures[f'IoU.{name}'] = float(iou)
             figures[f'Acc.{name}'] = float(recall)
-        print_log(f'per class results ({matching} matching):', logger)
+        print_log(f'per class results ({matching}):', logger)
         print_log('\n' + by_class.get_string(), logger)
-        print_log(f'Summary ({matching} matching):', logger)
+        print_log(f'Summary ({matching}):', logger)
         print_log('\n' + summary.get_string(), logger)
         return {name: float(value) for name, value in figures.items()}
 

@@ -7,6 +7,7 @@ from mmseg.datasets.builder import DATASETS
 from dynaseg.io.files import name_some, read_names
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
+from dynaseg.mmseg.datasets.pipelines import add_crop
 from dynaseg.mmseg.datasets.pipelines.coco_stuff import (
     COCO_STUFF27_CLASSES,
     COCO_STUFF27_GROUPS,
@@ -26,7 +27,8 @@ SOURCES = {
 class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
     """COCO-Stuff with 27 classes in the split of PiCIE (Cho et al., CVPR 2021).
 
-    The files lie as follows; images may end in ``.jpeg`` or ``.jpg``::
+    The files lie as follows, or as PiCIE and STEGO have them, with ``images`` in the place of
+    ``coco`` and ``annotations`` beside it; images may end in ``.jpeg`` or ``.jpg``::
 
         data_root/curated/{train2017,val2017}/Coco164kFull_Stuff_Coarse_7.txt
         data_root/coco/{train2017,val2017}/xxxxxxxxxxxx.jpeg
@@ -46,6 +48,7 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
             PiCIE, DenseSiam and STEGO; by default the whole image at its own size. See
             :class:`EvaluationCrop`, which then follows the pipeline's first step.
         test_mode: whether the masks are needed.
+        names: of clusters; see :class:`ClusterEvaluationMixin`.
 
     Raises:
         ValueError: if ``subset`` or ``categories`` is unknown, ``evaluation_crop`` is no positive
@@ -62,6 +65,7 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
         split_file: str = SPLIT_FILE,
         evaluation_crop: int | None = None,
         test_mode: bool = False,
+        names: str | None = None,
     ) -> None:
         if subset not in ('train2017', 'val2017'):
             raise ValueError(f"subset must be 'train2017' or 'val2017', got {subset!r}")
@@ -71,17 +75,16 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
         self.PALETTE = distinct_palette(len(COCO_STUFF27_CLASSES))[chosen].tolist()
         if categories == 'all':
             self.CLASS_GROUPS = COCO_STUFF27_GROUPS
-        if evaluation_crop is not None:
-            crop = {'type': 'EvaluationCrop', 'size': evaluation_crop}
-            pipeline = [pipeline[0], crop, *pipeline[1:]]
+        images, masks = find_layout(data_root)
         super().__init__(
-            pipeline,
-            img_dir=os.path.join('coco', subset),
-            ann_dir=os.path.join('coco', 'annotations', subset),
+            add_crop(pipeline, evaluation_crop),
+            img_dir=os.path.join(images, subset),
+            ann_dir=os.path.join(masks, subset),
             split=os.path.join('curated', subset, split_file),
             data_root=data_root,
             classes=None,
             test_mode=test_mode,
+            names=names,
         )
         self.gt_seg_map_loader = loader
 
@@ -98,6 +101,13 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
         return [
             {'filename': images[name], 'ann': {'seg_map': name + seg_map_suffix}} for name in ids
         ]
+
+
+def find_layout(data_root: str | Path) -> tuple[str, str]:
+    """Find where below a folder COCO's images and masks lie; see :class:`CocoStuff27Dataset`."""
+    if os.path.isdir(os.path.join(data_root, 'images')):
+        return 'images', 'annotations'
+    return 'coco', os.path.join('coco', 'annotations')
 
 
 def read_split(path: str | Path) -> list[str]:

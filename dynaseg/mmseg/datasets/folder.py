@@ -9,6 +9,7 @@ from mmseg.datasets.builder import DATASETS
 
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import IMAGE_SUFFIXES, name_some, take_evenly, walk_images
+from dynaseg.io.names import read_names
 from dynaseg.io.palette import distinct_palette
 from dynaseg.io.writing import write_label_map
 
@@ -28,12 +29,14 @@ class ImageFolderDataset(CustomDataset):
         img_dir: the folder. Files ending in .jpg, .jpeg, .png, .tif, .tiff, .webp or .bmp, in
             upper or lower case, are images; hidden files and folders are passed over.
         max_images: take only so many, evenly spaced in the order of their names; all if None.
+        names: file of names of a checkpoint's clusters (:mod:`dynaseg.io.names`), of which label
+            maps are then made.
         **kwargs: other arguments of MMSegmentation's ``CustomDataset``, such as ``data_root`` and
             ``test_mode``.
 
     Raises:
-        FileNotFoundError: if the folder does not exist or holds no image.
-        ValueError: if ``max_images`` is below 1.
+        FileNotFoundError: if the folder does not exist or holds no image, or the names are absent.
+        ValueError: if ``max_images`` is below 1, or the names are unfit.
     """
 
     # Clusters have numbers alone; names and colours are for what MMSegmentation draws.
@@ -41,12 +44,18 @@ class ImageFolderDataset(CustomDataset):
     PALETTE = distinct_palette(NUM_COLOURS).tolist()
 
     def __init__(
-        self, pipeline: list[dict], img_dir: str, max_images: int | None = None, **kwargs
+        self,
+        pipeline: list[dict],
+        img_dir: str,
+        max_images: int | None = None,
+        names: str | None = None,
+        **kwargs,
     ) -> None:
         if max_images is not None and max_images < 1:
             raise ValueError(f'max_images must be at least 1, got {max_images}')
         super().__init__(pipeline, img_dir, **kwargs)
         self.img_infos = take_evenly(self.img_infos, max_images)
+        self.names = None if names is None else read_names(names)
 
     def load_annotations(
         self,
@@ -101,6 +110,9 @@ class ImageFolderDataset(CustomDataset):
             path = Path(imgfile_prefix, f'{self.img_infos[index]["filename"]}.png')  # one each
             if isinstance(labels, RegionHierarchy):
                 labels = labels.regions()
+            elif self.names is not None:
+                number = 1 + max(int(labels.max()), *self.names.names)
+                labels = self.names.number_labels(number)[0][labels]
             write_label_map(path, np.asarray(labels))
             paths.append(str(path))
         return paths

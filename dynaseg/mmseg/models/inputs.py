@@ -39,6 +39,9 @@ class PixelNormalization:
         """Normalise pixels, BGR, 0 to 255, (N, 3, H, W)."""
         return self.from_rgb(img.flip(1))
 
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.normalization}, to_rgb={self.to_rgb})'
+
     def from_rgb(self, img: Tensor) -> Tensor:
         """Normalise pixels, RGB, 0 to 255, (N, 3, H, W)."""
         img = self.normalization(img if self.to_rgb else img.flip(1))

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+from dynaseg.mmseg.checks.errors import ConfigError, suggest
+
 # By the type of what has the key, or where it has none by the key that holds it.
 RENAMED = {
     'DynaSegLoss.balance': 'entropy_weight',
@@ -28,29 +30,32 @@ def refuse_old_keys(config: Mapping, path: str = 'model') -> None:
         path: what the error calls it.
 
     Raises:
-        ValueError: if there is one; it gives the key and what to write.
+        ConfigError: if there is one; it gives the key and what to write.
 
     Example:
-        >>> refuse_old_keys({'test_cfg': {'fit': {'floor': 3}}})
-        Traceback (most recent call last):
-        ValueError: model.test_cfg.fit.floor is now model.test_cfg.fit.min_clusters
+        >>> try:
+        ...     refuse_old_keys({'test_cfg': {'fit': {'floor': 3}}})
+        ... except ConfigError as error:
+        ...     print(error)
+        model.test_cfg.fit.floor is now model.test_cfg.fit.min_clusters
     """
     kind = config.get('type', path.rpartition('.')[2])
     if kind in TYPES:
-        raise ValueError(f'{path}.type={kind!r} is now {TYPES[kind]!r}')
+        raise ConfigError(f'{path}.type={kind!r} is now {TYPES[kind]!r}')
     for key, value in config.items():
         name = f'{kind}.{key}'
         if name in RENAMED:
-            raise ValueError(f'{path}.{key} is now {path}.{RENAMED[name]}')
+            raise ConfigError(f'{path}.{key} is now {path}.{RENAMED[name]}')
         if name in REMOVED:
-            raise ValueError(f'{path}.{key} is gone: {REMOVED[name]}')
+            raise ConfigError(f'{path}.{key} is gone: {REMOVED[name]}')
         if isinstance(value, Mapping):
             refuse_old_keys(value, f'{path}.{key}')
 
 
 def refuse_unknown_keys(name: str, given: Collection[str], known: Collection[str]) -> None:
-    """Raise ValueError where a part of a config has keys that are none of those known."""
+    """Raise ConfigError where a part of a config has keys that are none of those known."""
     if unknown := sorted(set(given) - set(known)):
-        raise ValueError(
-            f'{name} has no {", ".join(unknown)}: expected {sorted(known) or "nothing"}'
+        close = suggest(unknown[0], known)
+        raise ConfigError(
+            f'{name} has no {", ".join(unknown)}: expected {sorted(known) or "nothing"}{close}'
         )

@@ -12,11 +12,11 @@ from mmseg.models.builder import build_backbone
 from torch import Tensor, nn
 
 from dynaseg.core import DynaSegLoss, Fitter, LabelRefinement
-from dynaseg.core.channels import CHANNELS
-from dynaseg.core.labels import renumber
+from dynaseg.core.channels import CHANNELS, image_channels
 from dynaseg.core.normalization import Normalization
 from dynaseg.core.regions import DEEP, PLAIN, build_hierarchy
 from dynaseg.core.sizes import enlarge_labels, limit_size
+from dynaseg.io.names import ClusterNames, name_clusters
 from dynaseg.mmseg.scratch import initialise
 from dynaseg.predictor import (
     FittedPredictor,
@@ -26,6 +26,7 @@ from dynaseg.predictor import (
     start_seeds,
 )
 
+NUM_COLOURS = 3
 # What fits for regions do not use: they give soft labels alone.
 LABEL_KEYS = ('min_clusters', 'refine', 'min_region', 'predict_scale', 'predict_pixels')
 
@@ -47,6 +48,9 @@ class SegmentationSettings:
         fit: as :class:`dynaseg.mmseg.models.DynaSeg` documents it.
         regions: likewise.
 
+    Attributes:
+        num_channels: of the images that the backbone sees.
+
     Raises:
         ValueError, TypeError: if an entry is unknown or out of its range; it is named.
     """
@@ -55,6 +59,7 @@ class SegmentationSettings:
         self.fitter = self.region_settings = self.features = None
         self.min_clusters = self.num_fits = 1
         self.channels, self.components = 'texture', ()
+        self.num_channels = NUM_COLOURS
         if fit is not None:
             with named('test_cfg.fit'):
                 self._read_fit(loss, dict(fit))
@@ -87,6 +92,8 @@ class SegmentationSettings:
             if not (isinstance(self.num_fits, int) and self.num_fits >= 1):
                 raise ValueError(f'num_fits must be a positive integer, got {self.num_fits!r}')
             self.components = tuple(regions.pop('components', ()))
+            example = image_channels(np.zeros((16, 16, 3), np.uint8), self.channels)
+            self.num_channels = len(example) + sum(self.components)
         backbone = regions.pop('backbone', None)
         presets = {'plain': PLAIN, 'deep': DEEP}
         preset = regions.pop('preset', 'plain')
@@ -106,11 +113,25 @@ class SegmentationSettings:
 
 
 def make_predictor(
-    segmentor: nn.Module, settings: SegmentationSettings
+    segmentor: nn.Module, settings: SegmentationSettings, names: ClusterNames | None = None
 ) -> 'FittedPredictor | RegionPredictor | TrainedPredictor':
-    """Make what segments images, RGB, uint8, (H, W, 3), with the segmentor's present weights."""
+    """Make what segments images, RGB, uint8, (H, W, 3), with the segmentor's present weights.
+
+    Args:
+        segmentor: with weights.
+        settings: of its tests.
+        names: of its clusters, where it is not fitted to images.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ValueError: if the names are not those of the clusters, or clusters have none.
+    """
     if settings.fitter is None:
-        return TrainedPredictor(segmentor, settings)
+        return TrainedPredictor(segmentor, settings, names)
+    if names is not None:
+        raise ValueError('test_cfg.fit makes clusters for each image anew: they have no names')
     network = _Responses(segmentor)
     if settings.region_settings is None:
         return FittedPredictor(
@@ -155,37 +176,54 @@ class BackboneFeatures:
 
 
 class TrainedPredictor:
-    """Segments images by a trained segmentor, as it is.
+    """Segments images by a trained segmentor, as it is: cluster k has the label k in every image.
 
     Args:
         segmentor: in evaluation mode. Larger images than its ``test_cfg.predict_pixels`` are seen
             at that size.
         settings: with ``regions``, a hierarchy is made of the segmentor's probabilities.
+        names: of its clusters, which vote together where they share one; labels are then those of
+            the names, and images of other clusters hold one label more, ``'unnamed'``.
+
+    Attributes:
+        names: of the labels, from 0.
+
+    Raises:
+        ValueError: if there are names of clusters that the segmentor has not.
     """
 
-    def __init__(self, segmentor: nn.Module, settings: SegmentationSettings) -> None:
+    def __init__(
+        self,
+        segmentor: nn.Module,
+        settings: SegmentationSettings,
+        names: ClusterNames | None = None,
+    ) -> None:
         self.segmentor = segmentor
         self.settings = settings
+        number = segmentor.num_classes
+        if names is None:
+            self.table = np.arange(number)
+            self.names = name_clusters(number)
+        else:
+            self.table, self.names = names.number_labels(number)
+            segmentor.vote_by_names(names)
 
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
-        """Segment images, RGB, uint8, each (H, W, 3); labels are numbered without gaps."""
+        """Segment images, RGB, uint8, each (H, W, 3); labels are the clusters."""
         return [self._segment(image) for image in images]
 
     def _segment(self, image: np.ndarray) -> Segmentation:
         device = next(self.segmentor.parameters()).device
         img = torch.from_numpy(image).to(device).permute(2, 0, 1).flip(0)[None]
-        img = limit_size(img.float(), self.segmentor.predict_pixels)
-        shape = (*img.shape[2:], 3)
-        meta = {'ori_shape': shape, 'img_shape': shape, 'flip': False}
-        probabilities = self.segmentor.inference(img, [meta], rescale=False)
+        probabilities = self.segmentor.predict(img)
         labels = enlarge_labels(probabilities.argmax(dim=1), image.shape[:2])[0].cpu().numpy()
         hierarchy = None
         if self.settings.region_settings is not None:
             soft = probabilities.clamp(min=0)[0].cpu().numpy()  # a filter may leave some below 0
             features = self.settings.features(image) if self.settings.features else ()
             hierarchy = build_hierarchy(image, [soft], features, self.settings.region_settings)
-        return Segmentation(renumber(labels), hierarchy=hierarchy)
+        return Segmentation(self.table[labels], hierarchy=hierarchy, names=self.names)
 
 
 class _Responses(nn.Module):

@@ -1,3 +1,5 @@
+from collections.abc import Mapping, Sequence
+
 import mmcv
 import numpy as np
 import torch
@@ -6,12 +8,22 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from dynaseg.core import ProbabilityRefinement
-from dynaseg.core.finite import describe_not_finite
 from dynaseg.core.regions import RegionHierarchy
-from dynaseg.core.sizes import check_prediction, enlarge, limit_size, resize_maps
+from dynaseg.core.sizes import (
+    check_prediction,
+    enlarge_labels,
+    limit_size,
+    limited_size,
+    resize_maps,
+)
+from dynaseg.core.voting import give_to_strongest, sum_groups
+from dynaseg.io.names import ClusterNames, read_names
 from dynaseg.io.palette import distinct_palette
+from dynaseg.mmseg.checks.levels import check_levels
 from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.models.checked_weights import CheckedWeightsMixin, naming_part
 from dynaseg.mmseg.models.inputs import PixelNormalization, refuse_normalised, to_image
+from dynaseg.mmseg.models.levels import LevelsMixin
 from dynaseg.mmseg.models.old_keys import refuse_old_keys, refuse_unknown_keys
 from dynaseg.mmseg.models.predictors import (
     SegmentationSettings,
@@ -22,12 +34,13 @@ from dynaseg.mmseg.models.predictors import (
 from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
-TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine'}  # of tests without fits
+TRAIN_KEYS = ('as_tested',)
+TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine', 'names'}  # of tests without fits
 TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
 @SEGMENTORS.register_module()
-class DynaSeg(FromScratchMixin, EncoderDecoder):
+class DynaSeg(CheckedWeightsMixin, FromScratchMixin, LevelsMixin, EncoderDecoder):
     """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
 
     A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the
@@ -43,13 +56,15 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         neck: config of the neck.
         img_norm_cfg: ``mean``, ``std`` and ``to_rgb`` as of MMSegmentation's ``Normalize``;
             ImageNet's by default.
-        train_cfg: has no entries.
+        train_cfg: with ``as_tested=True`` the network sees training images enlarged as ``test_cfg``
+            says of test images; in the size that the pipeline gives them otherwise.
         test_cfg: ``mode='whole'``, as in MMSegmentation. As trained, the network sees images
             enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
             which also bounds larger images; with ``refine``, a dict of arguments of
-            :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges. With
+            :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges; with
+            ``names``, a file of :mod:`dynaseg.io.names`, clusters of one name vote together. With
             ``fit``, a dict, every test image is fitted from the segmentor's weights with the head's
-            loss, and these three have no place; it holds arguments of
+            loss, and these four have no place; it holds arguments of
             :class:`dynaseg.core.Fitter`, ``refine``, a dict of arguments of
             :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the least number of
             clusters: a number, or ``'silhouette'`` for that of the image's colours. With
@@ -59,6 +74,14 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             the segmentor's weights and further fresh ones, to the ``channels`` ('texture') of the
             image, of which the backbone takes so many (9). ``preset='deep'`` weighs the features
             of a further ``backbone``, of which fits see principal ``components`` as well.
+        allow_missing: beginnings of names of weights, such as ``'decode_head.'``, that a checkpoint
+            may lack, or hold in other shapes or beside those of the model; ``['']`` for any. All
+            others must be there.
+        feature_cache: with a dict of ``folder`` and ``max_gib`` (8) as of
+            :class:`~dynaseg.mmseg.feature_cache.FeatureCache`, what the backbone, which must be
+            frozen, computes of training images is kept on disk: worth it where the pipeline gives
+            an image again as it was. With ``tests=True``, and where training is as tested, the same
+            holds of test images, so that a second checkpoint is tested in less time.
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
@@ -68,7 +91,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
 
     Raises:
         ValueError: if the tests are not in whole mode (the windows of one image would share no
-            cluster), or an entry of a config is unknown, out of its range, or has another name now.
+            cluster), or an entry of a config is unknown, out of its range, or has another name now;
+            ConfigError, which is one, if a part cannot be built or does not fit the one before it.
         TypeError: if ``fit`` or ``refine`` has an entry that is unknown.
     """
 
@@ -80,6 +104,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         img_norm_cfg: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
+        allow_missing: Sequence[str] = (),
+        feature_cache: dict | None = None,
         init_cfg: dict | None = None,
         pretrained: str | None = None,
     ) -> None:
@@ -88,17 +114,17 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         refuse_old_keys(parts | {'train_cfg': train_cfg, 'test_cfg': test_cfg})
         if test_cfg.mode != 'whole':
             raise ValueError(f"test_cfg.mode must be 'whole' for DynaSeg, got {test_cfg.mode!r}")
-        refuse_unknown_keys('train_cfg', train_cfg or {}, ())
+        refuse_unknown_keys('train_cfg', train_cfg or {}, TRAIN_KEYS)
         refuse_unknown_keys('test_cfg', test_cfg, TEST_KEYS)
-        super().__init__(
-            backbone=backbone,
-            decode_head=decode_head,
-            neck=neck,
-            train_cfg=train_cfg,
-            test_cfg=test_cfg,
-            init_cfg=init_cfg,
-            pretrained=pretrained,
-        )
+        self.allow_missing = tuple(allow_missing)
+        with naming_part(parts):
+            super().__init__(
+                **parts,
+                train_cfg=train_cfg,
+                test_cfg=test_cfg,
+                init_cfg=init_cfg,
+                pretrained=pretrained,
+            )
         with named('img_norm_cfg'):
             self.normalise = PixelNormalization(**(img_norm_cfg or {}))
         self.autocast_dtype = None
@@ -112,19 +138,21 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
         if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
             raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
+        self.prepare_levels(repr(backbone), train_cfg or {}, feature_cache)
+        self.groups = None
+        if test_cfg.get('names') is not None:
+            with named('test_cfg.names'):
+                self.vote_by_names(read_names(test_cfg['names']))
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
+        check_levels(self, parts, self.segmentation.num_channels)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        problem = describe_not_finite(state_dict)
-        if problem:
-            raise UserError(problem)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def make_predictor(self) -> FittedPredictor | RegionPredictor | TrainedPredictor:
-        """Make what segments images, RGB, uint8, (H, W, 3), with the present weights."""
-        return make_predictor(self, self.segmentation)
+    def make_predictor(
+        self, names: ClusterNames | None = None
+    ) -> FittedPredictor | RegionPredictor | TrainedPredictor:
+        """Make what segments images, with the present weights; see :func:`make_predictor`."""
+        return make_predictor(self, self.segmentation, names)
 
     @property
     def sees_whole_images(self) -> bool:
@@ -141,17 +169,6 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             The response map at the features' resolution, (N, q, h, w).
         """
         return self.decode_head(self.extract_feat(img))
-
-    def features(self, img: Tensor) -> Tensor:
-        """Compute the features from which the head computes its responses.
-
-        Args:
-            img: pixels, BGR, 0 to 255, (N, 3, H, W).
-
-        Returns:
-            The features, (N, C, h, w).
-        """
-        return self.decode_head.gather(self.extract_feat(self.normalise(img)))
 
     def forward_train(
         self, img: Tensor, img_metas: list[dict], gt_semantic_seg: Tensor | None = None
@@ -176,7 +193,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             with torch.autocast(
                 img.device.type, self.autocast_dtype, self.autocast_dtype is not None
             ):
-                response = self.response(self.normalise(img))
+                levels = self.apply_neck(self.training_levels(img))
+                response = self.decode_head(levels)
         except ValueError as error:
             if 'more than 1 value per channel' not in str(error):
                 raise
@@ -197,9 +215,8 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             The response map, (N, q, H, W).
         """
-        seen = limit_size(img, self.predict_pixels)
-        seen = enlarge(seen, self.predict_scale, self.predict_pixels)
-        return resize_maps(self.response(seen), img.shape[2:], self.align_corners)
+        response = self.decode_head(self.apply_neck(self.test_levels(img)))
+        return resize_maps(response, img.shape[2:], self.align_corners)
 
     def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
         """Compute the probabilities of the clusters, refined where ``test_cfg`` says so.
@@ -215,6 +232,15 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         refuse_normalised(img_meta)
         img = self.normalise(img)
         probabilities = super().inference(img, img_meta, rescale)
+        if self.groups is None:
+            return self._refine(probabilities, img, img_meta, rescale)
+        groups = self.groups.to(probabilities.device)
+        sums = self._refine(sum_groups(probabilities, groups), img, img_meta, rescale)
+        return give_to_strongest(sums, probabilities, groups)
+
+    def _refine(
+        self, probabilities: Tensor, img: Tensor, img_meta: list[dict], rescale: bool
+    ) -> Tensor:
         if self.refinement is None:
             return probabilities
         if rescale:  # which leaves the padding out
@@ -224,10 +250,46 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
         return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
 
+    def vote_by_names(self, names: ClusterNames) -> None:
+        """Let the clusters of one name vote together from now on, in all that labels images.
+
+        A pixel gets the name with the largest probability, and of its clusters the strongest.
+
+        Raises:
+            ValueError: if there are names of clusters that the head has not.
+        """
+        labels, _ = names.number_labels(self.num_classes)
+        unnamed = [cluster not in names.names for cluster in range(self.num_classes)]
+        groups = torch.from_numpy(labels)
+        # Clusters without a name have nothing in common.
+        groups[unnamed] = groups.max() + torch.arange(sum(unnamed))
+        self.groups = groups
+
+    def predict(
+        self, img: Tensor, size: Sequence[int] | None = None, meta: Mapping | None = None
+    ) -> Tensor:
+        """Compute the probabilities of the clusters of an image, within ``predict_pixels``.
+
+        Data sets and photographs are both labelled by it, so an image has the same labels.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (1, 3, H, W), without padding.
+            size: height and width of the labels that are wanted; those of the image if None.
+            meta: whether and how the image is flipped, as a test pipeline says it.
+
+        Returns:
+            The probabilities, (1, q, h, w), at the size that is wanted, or at a smaller one of
+            ``predict_pixels`` pixels.
+        """
+        height, width = limited_size(size or img.shape[2:], self.predict_pixels)
+        img = limit_size(img.float(), self.predict_pixels)
+        shapes = {'ori_shape': (height, width, 3), 'img_shape': (*img.shape[2:], 3)}
+        return self.inference(img, [{'flip': False, **(meta or {}), **shapes}], rescale=True)
+
     def forward_test(
         self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs
     ) -> list[np.ndarray]:
-        """Label the test images of a batch, which may differ in size where they are fitted.
+        """Label the test images of a batch, which may differ in size.
 
         Args:
             imgs: pixels, BGR, 0 to 255, (N, 3, H, W), for each augmentation.
@@ -237,7 +299,7 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
         Returns:
             As :meth:`simple_test`.
         """
-        if self.sees_whole_images and len(imgs) == 1:
+        if len(imgs) == 1:
             return self.simple_test(imgs[0], img_metas[0], **kwargs)
         return super().forward_test(imgs, img_metas, **kwargs)
 
@@ -255,9 +317,12 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
             Cluster of each pixel, (H, W) an image; with ``test_cfg.regions`` a hierarchy of
             regions an image.
         """
-        if not self.sees_whole_images:
-            return super().simple_test(img, img_meta, rescale)
         refuse_normalised(img_meta)
+        if not self.sees_whole_images:
+            return [
+                self._label(one[None], meta, rescale)
+                for one, meta in zip(img, img_meta, strict=True)
+            ]
         images = [
             to_image(one[:, : meta['img_shape'][0], : meta['img_shape'][1]])  # without padding
             for one, meta in zip(img, img_meta, strict=True)
@@ -274,6 +339,13 @@ class DynaSeg(FromScratchMixin, EncoderDecoder):
                 labels = mmcv.imresize(labels, (width, height), interpolation='nearest')
             results.append(labels.astype(np.int64))
         return results
+
+    def _label(self, img: Tensor, meta: Mapping, rescale: bool) -> np.ndarray:
+        """Label an image of a batch by itself, so that the others change nothing."""
+        height, width = meta['img_shape'][:2]
+        size = meta['ori_shape'][:2] if rescale else (height, width)
+        probabilities = self.predict(img[:, :, :height, :width], size, meta)
+        return enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy()
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
         """Refuse where images are fitted: each augmentation would have clusters of its own."""

@@ -5,7 +5,7 @@ import torch
 from mmcv.runner import BaseModule, CheckpointLoader
 from mmseg.models.builder import BACKBONES
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynaseg.io.files import name_some
 
@@ -69,6 +69,11 @@ class TimmFeatures(BaseModule):
         self.frozen = frozen
         if frozen:
             self.network.requires_grad_(False).eval()
+
+    @property
+    def pretrained_part(self) -> nn.Module:
+        """The network whose names the weights of ``init_cfg`` have."""
+        return self.network
 
     def init_weights(self) -> None:
         """Load the weights of ``init_cfg``, if there is one.

@@ -36,7 +36,7 @@ class Painter {
     return sums;
   }
 
-  /* Paint; `filled` for mean colours, `selected` a flag for each leaf, `lit` a region or null. */
+  /* Paint; `filled` for the regions' colours, `selected` a flag for each leaf, `lit` a region or null. */
   paint(filled, selected, lit) {
     const { leaves, borders } = this.tree;
     const out = new Uint32Array(this.pixels.data.buffer);
@@ -50,18 +50,35 @@ class Painter {
   /* Choose what is laid over each leaf. */
   chooseFills(filled, selected, lit) {
     const { regionOf, numLeaves } = this.tree;
-    const means = filled ? this.meanColours() : null;
+    const colours = filled ? this.regionColours() : null;
     const dims = selected.includes(1);
     return Uint32Array.from({ length: numLeaves }, (_, leaf) => {
       const isLit = regionOf[leaf] === lit;
       const isDimmed = dims && !selected[leaf];
-      if (filled) return shade(means[regionOf[leaf]], isDimmed ? 0.35 : 1, isLit ? 0.25 : 0);
+      if (filled) return shade(colours[regionOf[leaf]], isDimmed ? 0.35 : 1, isLit ? 0.25 : 0);
       if (isDimmed) return isLit ? LIT_DIMMED : DIMMED;
       return isLit ? LIT : 0;
     });
   }
 
-  /* Average the colours of each region; [red, green, blue] by node. */
+  /* Get the colour of each region, [red, green, blue] by node: that of most of its pixels' labels,
+     where labels have colours, or else its mean colour. */
+  regionColours() {
+    return this.tree.colours ? this.labelColours() : this.meanColours();
+  }
+
+  labelColours() {
+    const { regionOf, areas, colours } = this.tree;
+    const counts = {};
+    colours.forEach((colour, leaf) => {
+      const count = (counts[regionOf[leaf]] ??= new Map());
+      count.set(`${colour}`, (count.get(`${colour}`) ?? 0) + areas[leaf]);
+    });
+    const largest = (count) => [...count].reduce((one, other) => (other[1] > one[1] ? other : one));
+    const found = Object.entries(counts).map(([node, count]) => [node, largest(count)[0]]);
+    return Object.fromEntries(found.map(([node, colour]) => [node, colour.split(',').map(Number)]));
+  }
+
   meanColours() {
     const { regionOf, numLeaves, areas } = this.tree;
     const sums = {};

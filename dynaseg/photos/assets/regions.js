@@ -44,6 +44,7 @@ class RegionTree {
     this.height = data.height * zoom;
     this.parents = Uint32Array.from(data.parents);
     this.steps = data.steps;
+    this.colours = data.colours; // of the leaves' labels, where labels have colours
     this.numLeaves = data.steps.length + 1;
     this.leaves = readLeaves(data, zoom);
     this.areas = new Float64Array(this.numLeaves);

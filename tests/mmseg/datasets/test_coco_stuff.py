@@ -5,6 +5,7 @@ import pytest
 from mmseg.datasets import build_dataset
 from PIL import Image
 
+from dynaseg.mmseg.datasets import CocoStuff27Dataset
 from dynaseg.mmseg.datasets.coco_stuff import SPLIT_FILE
 from dynaseg.mmseg.datasets.pipelines.coco_stuff import (
     COCO_STUFF27_CLASSES,
@@ -204,3 +205,13 @@ def test_masks_of_other_kinds_are_named(sample_data, mode):
     dataset = build(sample_data, subset='val2017', test_mode=True)
     with pytest.raises(ValueError, match=rf'{mask.name} is not a mask of one 8-bit channel'):
         dataset.get_gt_seg_map_by_idx(0)
+
+
+def test_the_layout_of_picie_and_stego_is_read_too(sample_data):
+    expected = CocoStuff27Dataset([], 'val2017', data_root=str(sample_data), test_mode=True)
+    classes = expected.read_classes(1)
+    (sample_data / 'coco/annotations').rename(sample_data / 'annotations')
+    (sample_data / 'coco').rename(sample_data / 'images')
+    dataset = CocoStuff27Dataset([], 'val2017', data_root=str(sample_data), test_mode=True)
+    assert dataset.img_infos == expected.img_infos
+    assert np.array_equal(dataset.read_classes(1), classes)

@@ -18,6 +18,8 @@ BACKBONE_CASES = {
             [(16, 2), (24, 4), (40, 8), (112, 16), (320, 32)],
         )
     ],
+    'EfficientNetLite1': [({'pretrained': False, 'out_indices': (2, 4)}, [(40, 8), (320, 32)])],
+    'EfficientNetLite2': [({'pretrained': False, 'out_indices': (2, 4)}, [(48, 8), (352, 32)])],
     'TimmFeatures': [
         ({'name': 'resnet18', 'out_indices': (1, 3)}, [(64, 4), (256, 16)]),
         (
@@ -39,7 +41,12 @@ LOSS_CASES = {
         {'weighting': 'fsf', 'entropy_weight': 2.0},
     ],
 }
-OTHERS = {'DynaSeg', 'NormalizedLevels', 'ResponseHead'}  # which have tests of their own
+OTHERS = {
+    'DynaSeg',
+    'NoiseWhitening',
+    'NormalizedLevels',
+    'ResponseHead',
+}  # which have tests of their own
 BACKBONE_PARAMS = [
     pytest.param({'type': kind, **config}, levels, id=f'{kind}-{number}')
     for kind, cases in BACKBONE_CASES.items()

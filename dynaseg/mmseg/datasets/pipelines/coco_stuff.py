@@ -1,15 +1,11 @@
 """COCO-Stuff's ids and the 27 classes they form in its label hierarchy."""
 
-import os
-
 import numpy as np
 from mmseg.datasets.builder import PIPELINES
 
-from dynaseg.mmseg.datasets.pipelines.loading import read_mask
+from dynaseg.mmseg.datasets.pipelines.table import IGNORE_INDEX, UNKNOWN, LoadByTable
 
 NUM_THINGS = 12
-IGNORE_INDEX = 255
-UNKNOWN = 254  # no class: the table's entry of the ids that COCO-Stuff does not use
 
 COCO_STUFF27_CLASSES = (
     'electronic-thing',
@@ -94,7 +90,7 @@ def coco_stuff27_table(categories: str = 'all') -> np.ndarray:
 
 
 @PIPELINES.register_module()
-class LoadCocoStuff27Annotations:
+class LoadCocoStuff27Annotations(LoadByTable):
     """Loads a COCO-Stuff mask and maps its ids to classes by one table lookup.
 
     Args:
@@ -102,38 +98,14 @@ class LoadCocoStuff27Annotations:
     """
 
     def __init__(self, categories: str = 'all') -> None:
+        super().__init__(coco_stuff27_table(categories), 'COCO-Stuff ids, 0 to 181 or 255')
         self.categories = categories
-        self.table = coco_stuff27_table(categories)
         groups = {
             'all': COCO_STUFF27_CLASSES,
             'thing': COCO_STUFF27_CLASSES[:NUM_THINGS],
             'stuff': COCO_STUFF27_CLASSES[NUM_THINGS:],
         }
         self.classes = groups[categories]
-
-    def __call__(self, results: dict) -> dict:
-        """Add ``gt_semantic_seg``, uint8, (H, W), to the results of the pipeline.
-
-        Args:
-            results: ``seg_prefix``, the masks' folder or None, and ``ann_info['seg_map']``.
-
-        Returns:
-            The same results.
-
-        Raises:
-            ValueError: if the mask cannot be read or has an id that COCO-Stuff does not use.
-        """
-        path = os.path.join(results.get('seg_prefix') or '', results['ann_info']['seg_map'])
-        ids = read_mask(path)
-        classes = self.table[ids]
-        unknown = np.unique(ids[classes == UNKNOWN])
-        if unknown.size:
-            raise ValueError(
-                f'{path} has ids {unknown.tolist()}: expected COCO-Stuff ids, 0 to 181 or 255'
-            )
-        results['gt_semantic_seg'] = classes
-        results.setdefault('seg_fields', []).append('gt_semantic_seg')
-        return results
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(categories='{self.categories}')"

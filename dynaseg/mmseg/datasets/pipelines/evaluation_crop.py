@@ -3,6 +3,13 @@ import numpy as np
 from mmseg.datasets.builder import PIPELINES
 
 
+def add_crop(pipeline: list[dict], size: int | None) -> list[dict]:
+    """Add an :class:`EvaluationCrop` of a size after a pipeline's first step; none for None."""
+    if size is None:
+        return pipeline
+    return [pipeline[0], {'type': 'EvaluationCrop', 'size': size}, *pipeline[1:]]
+
+
 @PIPELINES.register_module()
 class EvaluationCrop:
     """Scales an image's shorter side to a size and crops the square in its middle.

@@ -1,0 +1,6 @@
+# The start is all: one iteration, which changes nothing.
+_base_ = './schedule_200.py'
+optimizer = dict(lr=0.0)
+runner = dict(max_iters=1)
+checkpoint_config = dict(interval=1)
+evaluation = dict(interval=1)

@@ -1,0 +1,14 @@
+# 44 clusters of COCO-Stuff, to be named.
+_base_ = [
+    '../_base_/models/dynaseg_efficientnet-lite0-mnf.py',
+    '../_base_/datasets/coco_stuff27.py',
+    '../_base_/schedules/schedule_start.py',
+    '../_base_/default_runtime.py',
+]
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='Resize', img_scale=(2048, 320), keep_ratio=True),
+    dict(type='DefaultFormatBundle'),
+    dict(type='Collect', keys=['img'], meta_keys=('filename', 'img_norm_cfg')),
+]
+data = dict(samples_per_gpu=1, train=dict(pipeline=train_pipeline))

@@ -1,0 +1,13 @@
+# 44 clusters of a folder of images, to be named: train with --no-validate.
+_base_ = [
+    '../_base_/models/dynaseg_efficientnet-lite0-mnf.py',
+    '../_base_/datasets/image_folder.py',
+    '../_base_/schedules/schedule_start.py',
+    '../_base_/default_runtime.py',
+]
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='DefaultFormatBundle'),
+    dict(type='Collect', keys=['img'], meta_keys=('filename', 'img_norm_cfg')),
+]
+data = dict(samples_per_gpu=1, train=dict(pipeline=train_pipeline))

@@ -1,0 +1,342 @@
+'use strict';
+
+/* The page on which clusters are named: pictures of one at a time, and names for it. */
+
+const SVG = 'http://www.w3.org/2000/svg';
+const DIGITS = '1234567890';
+const UNNAMED = 'unnamed';
+
+const $ = (id) => document.getElementById(id);
+
+function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+/* Draw the crop of a picture that shows an example. */
+function drawCrop(example) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', (example?.box ?? [0, 0, 1, 1]).join(' '));
+  svg.setAttribute('preserveAspectRatio', 'xMidYMid slice');
+  svg.setAttribute('aria-hidden', 'true');
+  if (example) {
+    const image = document.createElementNS(SVG, 'image');
+    image.setAttribute('href', example.picture);
+    image.setAttribute('width', example.size[0]);
+    image.setAttribute('height', example.size[1]);
+    svg.append(image);
+  }
+  return svg;
+}
+
+function drawSwatch(colour) {
+  return element('span', { class: 'swatch', style: `background: rgb(${colour.join(', ')})` });
+}
+
+function percent(share) {
+  const value = 100 * share;
+  if (value && value < 0.1) return '<0.1 %';
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} %`;
+}
+
+/* The names that were given: without any drawing. */
+class Names {
+  constructor(data) {
+    this.data = data;
+    this.key = `dynaseg-names-${data.id}`;
+    this.given = new Map(); // by cluster
+    this.known = [...data.suggestions]; // in the order in which they came
+    this.load(this.stored() ?? data.names);
+  }
+
+  stored() {
+    try {
+      return JSON.parse(localStorage.getItem(this.key));
+    } catch {
+      return null; // the browser keeps nothing for files
+    }
+  }
+
+  /* Take the names of all clusters, by their numbers. */
+  load(names) {
+    this.given.clear();
+    for (const [cluster, name] of Object.entries(names)) this.set(Number(cluster), name);
+  }
+
+  /* Name a cluster, or take its name away. */
+  set(cluster, name) {
+    const text = (name ?? '').trim();
+    if (text && text !== UNNAMED) {
+      this.given.set(cluster, text);
+      if (!this.known.includes(text)) this.known.push(text);
+    } else {
+      this.given.delete(cluster);
+    }
+    try {
+      localStorage.setItem(this.key, JSON.stringify(Object.fromEntries(this.given)));
+    } catch {
+      // then it must be saved before the page is left
+    }
+  }
+
+  count(name) {
+    return [...this.given.values()].filter((one) => one === name).length;
+  }
+
+  /* Find the known names that a text begins, or else that hold it. */
+  match(text) {
+    const wanted = text.trim().toLowerCase();
+    const begins = this.known.filter((name) => name.toLowerCase().startsWith(wanted));
+    const holds = this.known.filter((name) => name.toLowerCase().includes(wanted));
+    return [...new Set([...begins, ...holds])];
+  }
+
+  toJSON() {
+    const clusters = [...this.given.keys()].sort((one, other) => one - other);
+    const names = Object.fromEntries(clusters.map((one) => [one, this.given.get(one)]));
+    const content = { names, made_from: this.data.madeFrom };
+    if (this.data.checkpoint) content.checkpoint_sha256 = this.data.checkpoint;
+    return content;
+  }
+}
+
+class Page {
+  constructor(data) {
+    this.clusters = data.clusters;
+    this.images = data.images;
+    this.names = new Names(data);
+    this.order = data.clusters.map((_, cluster) => cluster);
+    this.order.sort((one, other) => this.clusters[other].share - this.clusters[one].share);
+    this.input = $('name');
+    this.actions = {
+      previous: () => this.move(-1),
+      next: () => this.move(1),
+      clear: () => this.give(''),
+      close: () => $('picture').close(),
+    };
+    this.makeList();
+    this.listen();
+    this.show(this.order.find((one) => !this.names.given.has(one)) ?? this.order[0]);
+  }
+
+  listen() {
+    document.addEventListener('keydown', (event) => this.press(event));
+    document.addEventListener('click', (event) => {
+      const action = event.target.closest('[data-do]')?.dataset.do;
+      if (action) this.actions[action]();
+    });
+    $('form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.accept();
+    });
+    this.input.addEventListener('input', () => this.suggest());
+    $('save').addEventListener('click', () => this.save());
+    $('open').addEventListener('change', (event) => this.open(event.target));
+    $('picture').addEventListener('click', () => $('picture').close());
+  }
+
+  press(event) {
+    if ($('picture').open) return;
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 's') {
+      event.preventDefault();
+      this.save();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const isEmpty = !this.input.value;
+    const keys = {
+      PageUp: this.actions.previous,
+      PageDown: this.actions.next,
+      ArrowUp: () => this.mark(-1),
+      ArrowDown: () => this.mark(1),
+      Escape: () => this.reset(),
+    };
+    if (isEmpty) {
+      keys.ArrowLeft = this.actions.previous;
+      keys.ArrowRight = this.actions.next;
+      keys.Delete = keys.Backspace = this.actions.clear;
+      const place = DIGITS.indexOf(event.key);
+      const name = event.key.length === 1 && place >= 0 ? this.offered[place] : undefined;
+      if (name !== undefined) keys[event.key] = () => this.give(name);
+    }
+    const action = keys[event.key];
+    if (action) {
+      event.preventDefault();
+      action();
+    } else if (event.key.length === 1 && event.key !== ' ') {
+      this.input.focus(); // where what is typed belongs
+    }
+  }
+
+  makeList() {
+    this.items = new Map();
+    for (const cluster of this.order) {
+      const { colour, share, surest } = this.clusters[cluster];
+      const label = element('span', { class: 'label' });
+      const shown = element('span', { class: 'share' }, percent(share));
+      const button = element('button', { type: 'button' });
+      button.append(drawCrop(surest[0]), drawSwatch(colour), label, shown);
+      button.addEventListener('click', () => this.show(cluster));
+      $('list').append(element('li', {}, button));
+      this.items.set(cluster, button);
+    }
+  }
+
+  /* Call a cluster by its name, if it has one. */
+  call(cluster) {
+    return this.names.given.get(cluster) ?? `cluster ${cluster}`;
+  }
+
+  /* Show a cluster. */
+  show(cluster) {
+    this.current = cluster;
+    const { share, images, surest, unsure, borders, resembles } = this.clusters[cluster];
+    $('facts').textContent = images
+      ? `${percent(share)} of the pixels · in ${images} of ${this.images} images`
+      : `in none of the ${this.images} images`;
+    this.fillExamples('surest', surest);
+    this.fillExamples('unsure', unsure);
+    this.fillNeighbours('borders', borders);
+    this.fillNeighbours('resembles', resembles);
+    this.reset();
+    this.refresh();
+    this.items.get(cluster).scrollIntoView({ block: 'nearest', inline: 'center' });
+    if (!matchMedia('(pointer: coarse)').matches) this.input.focus({ preventScroll: true });
+  }
+
+  fillExamples(id, examples) {
+    const buttons = examples.map((example) => {
+      const button = element('button', { type: 'button', 'aria-label': 'Show the whole image' });
+      button.append(drawCrop(example));
+      button.addEventListener('click', () => {
+        $('picture').querySelector('img').src = example.picture;
+        $('picture').showModal();
+      });
+      return button;
+    });
+    $(id).replaceChildren(...buttons);
+  }
+
+  fillNeighbours(id, neighbours) {
+    const items = neighbours.map(([cluster, share]) => {
+      const button = element('button', { type: 'button' });
+      const shown = element('span', { class: 'share' }, percent(share));
+      button.append(drawCrop(this.clusters[cluster].surest[0]), this.call(cluster), shown);
+      button.addEventListener('click', () => this.show(cluster));
+      return element('li', {}, button);
+    });
+    $(id).replaceChildren(...(items.length ? items : ['none in particular']));
+  }
+
+  /* Forget what is typed. */
+  reset() {
+    this.input.value = '';
+    this.suggest();
+  }
+
+  /* Offer the names that fit what is typed, and mark the one that it begins. */
+  suggest() {
+    const text = this.input.value.trim();
+    this.offered = text ? this.names.match(text) : this.names.known;
+    const isBegun = this.offered[0]?.toLowerCase().startsWith(text.toLowerCase());
+    this.marked = text && isBegun ? 0 : -1;
+    this.drawNames();
+  }
+
+  mark(by) {
+    const number = this.offered.length + 1; // the last one is none
+    this.marked = ((this.marked + 1 + by + number) % number) - 1;
+    this.drawNames();
+  }
+
+  drawNames() {
+    const own = this.names.given.get(this.current);
+    const items = this.offered.map((name, place) => {
+      const item = element('li', { role: 'option', id: `name-${place}` });
+      item.setAttribute('aria-selected', name === own);
+      if (place < DIGITS.length && !this.input.value) item.append(element('kbd', {}, DIGITS[place]));
+      item.append(name);
+      const count = this.names.count(name);
+      if (count) item.append(element('span', { class: 'count' }, `${count}`));
+      if (place === this.marked) item.classList.add('active');
+      item.addEventListener('click', () => this.give(name));
+      return item;
+    });
+    $('names').replaceChildren(...items);
+    if (this.marked < 0) this.input.removeAttribute('aria-activedescendant');
+    else this.input.setAttribute('aria-activedescendant', `name-${this.marked}`);
+  }
+
+  /* Take what is marked or typed; nothing goes on to the next cluster. */
+  accept() {
+    const name = this.marked < 0 ? this.input.value.trim() : this.offered[this.marked];
+    if (name) this.give(name);
+    else this.goOn();
+  }
+
+  /* Name the cluster and go on, or take its name away and stay. */
+  give(name) {
+    this.names.set(this.current, name);
+    if (name) this.goOn();
+    else this.show(this.current);
+  }
+
+  /* Show the next cluster without a name, or the same again if there is none. */
+  goOn() {
+    const place = this.order.indexOf(this.current);
+    const following = [...this.order.slice(place + 1), ...this.order.slice(0, place)];
+    const isOpen = (one) => !this.names.given.has(one) && this.clusters[one].images;
+    this.show(following.find(isOpen) ?? this.current);
+  }
+
+  move(by) {
+    const number = this.order.length;
+    this.show(this.order[(this.order.indexOf(this.current) + by + number) % number]);
+  }
+
+  /* Bring everything in line with the names. */
+  refresh() {
+    const { given } = this.names;
+    for (const [cluster, button] of this.items) {
+      button.querySelector('.label').textContent = this.call(cluster);
+      button.classList.toggle('unnamed', !given.has(cluster));
+      button.setAttribute('aria-current', cluster === this.current);
+    }
+    const name = given.has(this.current) ? `: ${this.call(this.current)}` : '';
+    const title = `Cluster ${this.current}${name}`;
+    $('heading').replaceChildren(drawSwatch(this.clusters[this.current].colour), title);
+    const shares = [...given.keys()].map((cluster) => this.clusters[cluster]?.share ?? 0);
+    const share = shares.reduce((sum, one) => sum + one, 0);
+    this.say(`${given.size} of ${this.clusters.length} named · ${percent(share)} of the pixels`);
+  }
+
+  say(text) {
+    $('progress').textContent = text;
+  }
+
+  save() {
+    const content = `${JSON.stringify(this.names, null, 1)}\n`;
+    const address = URL.createObjectURL(new Blob([content], { type: 'application/json' }));
+    element('a', { href: address, download: 'names.json' }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60000);
+  }
+
+  async open(input) {
+    const [file] = input.files;
+    input.value = '';
+    if (!file) return;
+    try {
+      const { names } = JSON.parse(await file.text());
+      const isFit = ([cluster, name]) => cluster in this.clusters && typeof name === 'string';
+      if (!names || !Object.entries(names).every(isFit)) throw new Error('no names of these clusters');
+      this.names.load(names);
+      this.show(this.current);
+    } catch (error) {
+      this.say(`${file.name}: ${error.message}`);
+    }
+  }
+}
+
+new Page(JSON.parse($('data').textContent));

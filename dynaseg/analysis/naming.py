@@ -1,0 +1,82 @@
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from mmseg.datasets import build_dataset
+from torch.utils.data import Subset
+
+from dynaseg.analysis.probe import load_inputs
+from dynaseg.core.metrics.clusters import match_majority, sum_tables
+from dynaseg.io.names import ClusterNames
+from dynaseg.mmseg.configs import Config
+from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
+from dynaseg.mmseg.models import DynaSeg
+
+
+def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> ClusterNames:
+    """Name clusters by labels of training images: each gets the class that most of its pixels have.
+
+    Of the images of ``data.train``, in their order, the first and every so many-th after it are
+    labelled as in tests, but without refinement, which takes time and moves borders alone.
+    Clusters that hold none of their labelled pixels get no name.
+
+    Args:
+        segmentor: the trained segmentor, in evaluation mode.
+        config: its config, with ``data.train`` and the pipeline of ``data.test``.
+        every: 1 takes all images.
+
+    Returns:
+        The names, which say what they were made from.
+
+    Raises:
+        ValueError: if ``every`` is not positive, or ``data.train`` has no classes.
+    """
+    if every < 1:
+        raise ValueError(f'every must be at least 1, got {every}')
+    dataset = build_evaluated(config.data.train, config)
+    chosen = range(0, len(dataset), every)
+    refinement, segmentor.refinement = segmentor.refinement, None
+    try:
+        assignment = match_majority(count_clusters(segmentor, dataset, chosen))
+    finally:
+        segmentor.refinement = refinement
+    names = {cluster: dataset.CLASSES[kind] for cluster, kind in enumerate(assignment) if kind >= 0}
+    return ClusterNames(names, f'labels of {len(chosen)} of {len(dataset)} training images')
+
+
+def build_evaluated(subset: Config, config: Config) -> ClusterEvaluationMixin:
+    """Build a data set of a config with its masks and the pipeline of ``data.test``.
+
+    Raises:
+        ValueError: if it has no classes to compare clusters with.
+    """
+    dataset = build_dataset({**subset, 'pipeline': config.data.test.pipeline, 'test_mode': True})
+    if not isinstance(dataset, ClusterEvaluationMixin):
+        raise ValueError(
+            f'{type(dataset).__name__} has no classes to compare clusters with: expected a data '
+            'set that evaluates clusters, such as ClusterCustomDataset'
+        )
+    return dataset
+
+
+@torch.no_grad()
+def count_clusters(
+    segmentor: DynaSeg, dataset: ClusterEvaluationMixin, indices: Iterable[int] | None = None
+) -> np.ndarray:
+    """Count the pixels of every cluster in every class, as tests label images.
+
+    Args:
+        segmentor: in evaluation mode.
+        dataset: with masks and a test pipeline.
+        indices: of the images; all by default.
+
+    Returns:
+        The contingency table, (num_classes of the segmentor, C).
+    """
+    indices = list(range(len(dataset)) if indices is None else indices)
+    tables = [np.zeros((segmentor.num_classes, len(dataset.CLASSES)), np.int64)]
+    inputs = load_inputs(segmentor, Subset(dataset, indices))
+    for index, data in zip(indices, inputs, strict=True):
+        (labels,) = segmentor(return_loss=False, **data)
+        tables += [counts.table for counts in dataset.pre_eval([labels], [index])]
+    return sum_tables(tables)

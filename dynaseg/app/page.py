@@ -1,0 +1,152 @@
+"""The app's page, by Gradio."""
+
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+
+try:
+    import gradio as gr
+except ImportError as error:
+    raise ImportError('the app needs Gradio: pip install "dynaseg[app]"') from error
+
+from dynaseg.app.picture import Picture
+from dynaseg.app.saving import save_picture
+from dynaseg.app.segmenting import Segmenter
+from dynaseg.photos.regions import DETAIL
+
+GREEN, RED = '#00b050', '#e02020'
+KEPT = 3600  # seconds that what was opened and saved is kept
+INTRODUCTION = """# DynaSeg
+Open a picture. Slide from coarse to fine, click regions to select them, or scribble on a subject;
+save what is selected.
+"""
+FONTS = ['system-ui', 'sans-serif']
+
+
+def make_page(segmenter: Segmenter) -> gr.Blocks:
+    """Make the page.
+
+    Args:
+        segmenter: opens what is uploaded; one picture at a time.
+
+    Returns:
+        Gradio's blocks, to be launched.
+    """
+
+    def open_picture(path: str | None) -> tuple:
+        if path is None:
+            return None, None, None, 'No picture is open.', None
+        try:
+            picture = segmenter(Path(path))
+        except ValueError as error:
+            raise gr.Error(str(error)) from error
+        canvas = {'background': picture.display, 'layers': [], 'composite': None}
+        return picture, picture.draw(DETAIL), canvas, picture.describe(DETAIL), DETAIL
+
+    def show(picture: Picture | None, detail: float) -> tuple:
+        if picture is None:
+            return None, 'No picture is open.'
+        return picture.draw(detail), picture.describe(detail)
+
+    def click(picture: Picture | None, detail: float, event: gr.SelectData) -> tuple:
+        if picture is not None:
+            picture.toggle(*event.index, detail)
+        return show(picture, detail)
+
+    def clear(picture: Picture | None, detail: float) -> tuple:
+        if picture is not None:
+            picture.selected[:] = False
+        return show(picture, detail)
+
+    def cut_out(picture: Picture | None, canvas: dict | None, detail: float) -> tuple:
+        layers = (canvas or {}).get('layers') or []
+        if picture is None or not layers:
+            raise gr.Error('open a picture, and paint green on the subject and red around it')
+        try:
+            picture.select_marked(np.asarray(layers[0]))
+        except ValueError as error:
+            raise gr.Error(str(error)) from error
+        return *show(picture, detail), gr.Tabs(selected='regions')
+
+    def save(picture: Picture | None, detail: float) -> list[str]:
+        if picture is None:
+            raise gr.Error('no picture is open')
+        folder = Path(mkdtemp(dir=segmenter.folder))
+        return list(map(str, save_picture(folder, picture, detail)))
+
+    with gr.Blocks(title='DynaSeg', analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
+        picture = gr.State(time_to_live=KEPT)
+        gr.Markdown(INTRODUCTION)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=300):
+                upload = gr.Image(
+                    type='filepath', sources=['upload', 'clipboard'], label='Picture', height=220
+                )
+                detail = gr.Slider(
+                    0,
+                    1,
+                    DETAIL,
+                    step=0.01,
+                    label='Detail',
+                    info='0 is coarse, 1 fine',
+                    elem_id='detail',
+                )
+                status = gr.Markdown('No picture is open.', elem_id='status')
+                with gr.Row():
+                    clear_button = gr.Button('Clear', min_width=100)
+                    save_button = gr.Button('Save', variant='primary', min_width=100)
+            with gr.Column(scale=3, min_width=300), gr.Tabs(selected='regions') as tabs:
+                with gr.Tab('Click regions', id='regions'):
+                    view = gr.Image(
+                        interactive=False,
+                        label='Regions',
+                        elem_id='regions',
+                        format='jpeg',
+                        buttons=['fullscreen'],
+                    )
+                with gr.Tab('Scribble', id='scribbles'):
+                    gr.Markdown('Green on the subject; red, by the palette, on what is around it.')
+                    canvas = gr.ImageEditor(
+                        show_label=False,
+                        height=560,
+                        sources=(),
+                        transforms=(),
+                        layers=False,
+                        elem_id='canvas',
+                        brush=gr.Brush(colors=[GREEN, RED], color_mode='fixed', default_size=12),
+                    )
+                    cut_button = gr.Button('Cut the subject out', variant='primary')
+        files = gr.Files(label='Saved', interactive=False, elem_id='files')
+        shown = [view, status]
+        upload.change(
+            open_picture, upload, [picture, view, canvas, status, detail], concurrency_limit=1
+        )
+        detail.input(
+            show, [picture, detail], shown, show_progress='hidden', trigger_mode='always_last'
+        )
+        view.select(click, [picture, detail], shown, show_progress='hidden')
+        clear_button.click(clear, [picture, detail], shown)
+        cut_button.click(cut_out, [picture, canvas, detail], [*shown, tabs])
+        save_button.click(save, [picture, detail], files)
+    return page
+
+
+def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -> None:
+    """Serve a page until it is interrupted.
+
+    Args:
+        page: the page.
+        host: address to listen at; ``127.0.0.1`` for this machine alone.
+        port: to listen at; None for the first that is free from 7860 on.
+        max_megabytes: above which an upload is refused.
+    """
+    page.queue(max_size=20).launch(
+        server_name=host,
+        server_port=port,
+        max_file_size=int(max_megabytes * 2**20),
+        theme=gr.themes.Default(font=FONTS, font_mono=['monospace']),
+        footer_links=[],
+        share=False,
+        ssr_mode=False,
+    )

@@ -1,0 +1,50 @@
+"""What is saved of a picture."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dynaseg.app.picture import Picture
+from dynaseg.io.files import write_file
+from dynaseg.io.writing import encode_label_map, encode_png
+from dynaseg.photos.exports import describe_mask, describe_regions, make_coco
+
+
+def save_picture(folder: Path, picture: Picture, detail: float) -> list[Path]:
+    """Save the regions of a picture at a detail, and what is selected of it.
+
+    Args:
+        folder: where to.
+        picture: the picture.
+        detail: of the regions.
+
+    Returns:
+        The files: ``NAME-regions.png``, numbered, and ``NAME-regions.json``, in COCO's format with
+        run-length encodings; where something is selected ``NAME-mask.png``, ``NAME-cutout.png``
+        with alpha, and ``NAME-mask.json`` and ``NAME-polygons.json``, in COCO's format with a
+        run-length encoding and with polygons.
+    """
+    name, size = picture.name, picture.image.shape[:2]
+    regions = picture.hierarchy.regions(detail)
+
+    def describe(annotations: list[dict]) -> bytes:
+        return json.dumps(make_coco(f'{name}.png', size, annotations)).encode()
+
+    contents = {
+        'regions.png': encode_label_map(regions),
+        'regions.json': describe(list(describe_regions(regions))),
+    }
+    if picture.selected.any():
+        alpha = np.where(picture.selected, 255, 0).astype(np.uint8)
+        contents |= {
+            'mask.png': encode_png(Image.fromarray(alpha)),
+            'cutout.png': encode_png(Image.fromarray(np.dstack([picture.image, alpha]))),
+            'mask.json': describe(list(describe_regions(picture.selected - 1))),
+            'polygons.json': describe([describe_mask(picture.selected)]),
+        }
+    paths = [folder / f'{name}-{suffix}' for suffix in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        write_file(path, content)
+    return paths

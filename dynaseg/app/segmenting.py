@@ -1,0 +1,98 @@
+"""Uploaded files to pictures, in a process of their own that limits can end."""
+
+import pickle
+from multiprocessing.connection import wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from dynaseg.app.picture import Picture
+from dynaseg.io.reading import FORMATS, ImageReadError, read_image
+from dynaseg.photos.regions import find_hierarchy
+from dynaseg.photos.segment import Predictor
+from dynaseg.photos.workers import Worker, WorkerDied
+
+
+class Opening:
+    """Reads and segments an image file.
+
+    Args:
+        predictor: segments images in memory.
+        max_megapixels: above which a picture is refused.
+    """
+
+    def __init__(self, predictor: Predictor, max_megapixels: float) -> None:
+        self.predictor = predictor
+        self.max_megapixels = max_megapixels
+
+    def __call__(self, path: Path) -> Picture:
+        """Open a file.
+
+        Raises:
+            OSError: if it is no image, or too large: an error that gets from process to process.
+        """
+        try:
+            self._check_size(path)
+            image = read_image(path)
+        except ImageReadError as error:
+            raise OSError(f'{path.name}: {error.reason}') from error
+        (segmentation,) = self.predictor([image])
+        return Picture(path.stem, image, find_hierarchy(segmentation))
+
+    def _check_size(self, path: Path) -> None:
+        try:
+            with Image.open(path, formats=FORMATS) as image:
+                megapixels = image.width * image.height / 1e6
+        except (OSError, ValueError, Image.DecompressionBombError):
+            return  # as reading it says
+        if megapixels > self.max_megapixels:
+            raise ImageReadError(
+                path, f'{megapixels:.3g} megapixels, and at most {self.max_megapixels:g} are taken'
+            )
+
+
+class Segmenter:
+    """Opens one file after another in a process, which is ended when one takes too long.
+
+    Args:
+        opening: what opens them.
+        timeout: seconds after which a picture is given up.
+
+    Attributes:
+        folder: for files that are wanted as long as the segmenter is.
+    """
+
+    def __init__(self, opening: Opening, timeout: float) -> None:
+        self.timeout = timeout
+        self._folder = TemporaryDirectory()
+        self.folder = Path(self._folder.name)
+        self._job = self.folder / 'job'
+        self._job.write_bytes(pickle.dumps(opening))
+        self._worker: Worker | None = None
+
+    def __call__(self, path: Path) -> Picture:
+        """Open a file.
+
+        Raises:
+            ValueError: if it is no image, too large, takes too long or too much memory.
+        """
+        if self._worker is None:
+            self._worker = Worker(self._job)
+        self._worker.start(path)
+        try:
+            if not wait([self._worker], self.timeout):
+                self.close()
+                raise ValueError(f'{path.name}: not done within {self.timeout:g} s, and given up')
+            return self._worker.finish()
+        except WorkerDied as error:
+            self.close()
+            raise ValueError(f'{path.name}: too large for the memory that is free') from error
+        except OSError as error:
+            raise ValueError(str(error)) from error
+
+    def close(self) -> None:
+        """End the process."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None

@@ -1,0 +1,148 @@
+"""Noise whitening of features: the transform of minimum noise fractions (MNF).
+
+Differences between features of neighbouring places that look alike are noise: what makes two
+pieces of one road differ should not make them two clusters. In the whitened space noise is the
+same in every direction, and the leading components are those with the most signal for their noise.
+
+References:
+    Green, Berman, Switzer, Craig: A transformation for ordering multispectral data in terms of
+    image quality with implications for noise removal, IEEE Transactions on Geoscience and Remote
+    Sensing 26(1), 1988
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AffineTransform:
+    """The map ``matrix @ (feature - mean)``.
+
+    Attributes:
+        mean: (C,).
+        matrix: (D, C).
+    """
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Transform features, (N, C); returns (N, D)."""
+        return (features - self.mean) @ self.matrix.T
+
+
+class NoiseStatistics:
+    """Moments of features and of their noise, added up image by image.
+
+    The noise of Green et al. (section IV, shift differences): if f and g are the features of two
+    neighbours with the same signal, f - g has twice the covariance of the noise. Neighbours are
+    taken for that where their colours differ by less than ``contrast``.
+
+    Args:
+        num_channels: C.
+        contrast: the Euclidean distance in CIELAB from which neighbours count as different.
+
+    Example:
+        >>> statistics = NoiseStatistics(2)
+        >>> features = torch.tensor([[[0.0, 2.0]], [[0.0, 0.0]]])
+        >>> statistics.add(features, lab=torch.zeros(3, 1, 2))
+        >>> statistics.noise  # half of 2 * 2 in the first channel
+        tensor([[2., 0.],
+                [0., 0.]], dtype=torch.float64)
+    """
+
+    def __init__(self, num_channels: int, contrast: float = 12.0) -> None:
+        self.contrast = contrast
+        self.num_features = self.num_pairs = 0
+        self._sum = torch.zeros(num_channels, dtype=torch.float64)
+        self._products = torch.zeros(num_channels, num_channels, dtype=torch.float64)
+        self._differences = torch.zeros_like(self._products)
+
+    def add(self, features: Tensor, lab: Tensor) -> None:
+        """Add an image.
+
+        Args:
+            features: (C, h, w).
+            lab: the image's colours at the features' places, CIELAB, (3, h, w).
+        """
+        flat = features.flatten(1)
+        self.num_features += flat.shape[1]
+        self._sum += flat.sum(dim=1).double()
+        self._products += (flat @ flat.T).double()
+        for dim in (1, 2):
+            size = features.shape[dim] - 1
+            step = features.narrow(dim, 1, size) - features.narrow(dim, 0, size)
+            edge = (lab.narrow(dim, 1, size) - lab.narrow(dim, 0, size)).norm(dim=0)
+            step = step[:, edge < self.contrast]
+            self.num_pairs += step.shape[1]
+            self._differences += (step @ step.T).double()
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean feature, (C,), float64."""
+        return self._sum / self.num_features
+
+    @property
+    def second_moment(self) -> Tensor:
+        """Mean of f f^T, (C, C), float64."""
+        return self._products / self.num_features
+
+    @property
+    def covariance(self) -> Tensor:
+        """Covariance of the features, (C, C), float64."""
+        return self.second_moment - torch.outer(self.mean, self.mean)
+
+    @property
+    def noise(self) -> Tensor:
+        """Covariance of the noise: half the mean of (f - g)(f - g)^T, (C, C), float64."""
+        return self._differences / (2 * max(self.num_pairs, 1))
+
+
+def leading_eigenvectors(matrix: Tensor, count: int) -> Tensor:
+    """Compute eigenvectors of a symmetric matrix, (C, C), by falling eigenvalue; (C, count)."""
+    return torch.linalg.eigh(matrix)[1].flip(1)[:, :count]
+
+
+def fit_whitening(
+    statistics: NoiseStatistics, components: int = 128, dimensions: int = 48, ridge: float = 0.3
+) -> AffineTransform:
+    """Fit the transform of minimum noise fractions.
+
+    With P the leading eigenvectors of the second moment, S = P^T covariance P and N the noise
+    P^T noise P, scaled to a mean variance of 1, plus ``ridge`` times I, the rows of the matrix are
+    the leading generalised eigenvectors v of S v = lambda N v, with v^T N v = 1, brought back by P:
+    noise is whitened, and the components are those of the largest variance then. The ridge keeps
+    directions that are almost free of noise from counting for too much.
+
+    Args:
+        statistics: of the training images.
+        components: eigenvectors to which features are projected first.
+        dimensions: components of the whitened features that are kept, at most ``components``.
+        ridge: share of white noise that is added.
+
+    Returns:
+        The transform from C channels to ``dimensions``.
+
+    Raises:
+        ValueError: if there was no pair of neighbours that look alike, or their features do not
+            differ.
+    """
+    basis = leading_eigenvectors(statistics.second_moment, components)
+    signal = basis.T @ statistics.covariance @ basis
+    noise = basis.T @ statistics.noise @ basis
+    level = noise.diagonal().mean()
+    if not level > 0:
+        raise ValueError(
+            f'{statistics.num_pairs} pairs of neighbours with a contrast below '
+            f'{statistics.contrast} have features that differ: there is no noise to whiten'
+        )
+    noise = noise / level + ridge * torch.eye(len(noise), dtype=noise.dtype)
+    # With N = L L^T, S v = lambda N v is the ordinary problem of L^-1 S L^-T, of which w = L^T v.
+    lower = torch.linalg.cholesky(noise)
+    whitened = torch.linalg.solve_triangular(lower, signal, upper=False)
+    whitened = torch.linalg.solve_triangular(lower, whitened.T, upper=False)
+    vectors = leading_eigenvectors((whitened + whitened.T) / 2, dimensions)
+    vectors = torch.linalg.solve_triangular(lower.T, vectors, upper=True)
+    return AffineTransform(statistics.mean.float(), (basis @ vectors).T.float())

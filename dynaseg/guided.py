@@ -1,0 +1,110 @@
+"""One picture segmented by what a person marked on it."""
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dynaseg.api import load_image
+from dynaseg.device import find_device
+from dynaseg.io.reading import read_image
+from dynaseg.photos.cutting import write_cut_out
+from dynaseg.photos.marks import (
+    BACKGROUND,
+    SUBJECT,
+    Mark,
+    draw_marks,
+    parse_mark,
+    read_marks,
+)
+from dynaseg.predictor import make_region_predictor
+
+
+def segment_marked(
+    image: np.ndarray | str | PathLike,
+    marks: np.ndarray | str | PathLike | Iterable[Mark],
+    rest: int | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Segment one picture by what a person marked on it: cut a subject out, say.
+
+    Args:
+        image: as for :func:`segment_image`.
+        marks: clicks, lines and polygons (:class:`dynaseg.photos.marks.Mark`), or a PNG of them
+            (:func:`dynaseg.photos.marks.read_marks`), or an array of the label of each marked
+            pixel, from 0, and -1 for the others, integers, (H, W).
+        rest: the label of what no mark touches, such as 1 for the background of a cut-out; None
+            where it is to have the label of what is marked and most alike.
+        device: as for :func:`load_predictor`, like the seed.
+        seed: likewise.
+
+    Returns:
+        Label of each pixel, int32, (H, W). Marked pixels have theirs.
+
+    Raises:
+        ValueError: if the image or the marks are unfit.
+
+    Example:
+        >>> image = np.zeros((12, 16, 3), np.uint8)
+        >>> image[:, 8:] = 255
+        >>> segment_marked(image, [Mark(0, [(2, 2)]), Mark(1, [(14, 6)])], device='cpu')[0]
+        array([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=int32)
+    """
+    image = load_image(image)
+    size = image.shape[:2]
+    if isinstance(marks, (str, PathLike)):
+        marks = read_marks(marks, size)
+    elif not isinstance(marks, np.ndarray):
+        marks = draw_marks(marks, size)
+    predictor = make_region_predictor(find_device(device), seed)
+    return predictor.segment_marked(image, marks, rest).labels
+
+
+def cut_out(
+    image: str | PathLike,
+    keep: Iterable[str] = (),
+    drop: Iterable[str] = (),
+    marks: str | PathLike | None = None,
+    out_dir: str | PathLike = 'outputs',
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> list[Path]:
+    """Cut a marked subject out of a photograph, into files.
+
+    Args:
+        image: the file.
+        keep: marks of the subject, as :func:`dynaseg.photos.marks.parse_mark` reads them.
+        drop: marks of what is around it.
+        marks: a PNG of marks; those of ``keep`` and ``drop`` are drawn over them.
+        out_dir: folder of the outputs: see :func:`dynaseg.photos.cutting.write_cut_out`.
+        device: as for :func:`load_predictor`, like the seed.
+        seed: likewise.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ValueError: if the image or the marks are unfit, or there are not both of the subject and
+            of what is around it.
+        OSError: if the files cannot be written.
+    """
+    pixels = read_image(image)
+    size = pixels.shape[:2]
+    drawn = draw_marks(
+        [parse_mark(text, SUBJECT) for text in keep]
+        + [parse_mark(text, BACKGROUND) for text in drop],
+        size,
+    )
+    if marks is not None:
+        drawn = np.where(drawn >= 0, drawn, read_marks(marks, size))
+    found = set(np.unique(drawn).tolist()) - {-1}
+    if found != {SUBJECT, BACKGROUND}:
+        raise ValueError(
+            'a cut-out needs marks of the subject (--keep; 1 or green) and of what is around it '
+            f'(--drop; 2 or red) and no others, got labels {sorted(found)}'
+        )
+    labels = segment_marked(pixels, drawn, BACKGROUND, device, seed)
+    return write_cut_out(Path(out_dir), Path(image).stem, pixels, labels)

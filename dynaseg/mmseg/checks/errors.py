@@ -1,0 +1,67 @@
+import difflib
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from dynaseg.mmseg.errors import UserError
+
+
+class ConfigError(UserError):
+    """A mistake in a config or a command, in at most three lines that name the key."""
+
+
+def find_root(error: BaseException) -> BaseException:
+    """Find the error as it was raised first: registries raise it anew, the class before its text.
+
+    Example:
+        >>> try:
+        ...     try:
+        ...         raise ValueError('channels must be positive')
+        ...     except ValueError as error:
+        ...         raise ValueError(f'ResNet: {error}')
+        ... except ValueError as error:
+        ...     print(find_root(error))
+        channels must be positive
+    """
+    while type(error.__context__) is type(error):
+        error = error.__context__
+    return error
+
+
+def suggest(name: object, known: Iterable[str]) -> str:
+    """Ask whether one of the known names was meant, if one is like the given name.
+
+    Example:
+        >>> suggest('metrc', ['interval', 'metric'])
+        "; did you mean 'metric'?"
+        >>> suggest('colour', ['interval', 'metric'])
+        ''
+    """
+    by_lower = {one.lower(): one for one in sorted(known)}
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1)
+    return f'; did you mean {by_lower[close[0]]!r}?' if close else ''
+
+
+def explain(error: BaseException) -> str:
+    """Say in a line what an error of a library says; of a bare assertion, what does not hold."""
+    root = find_root(error)
+    text = ' '.join(str(root).split())
+    if isinstance(root, KeyError):
+        text = f'no {text}'
+    if not text and isinstance(root, AssertionError):
+        condition = traceback.extract_tb(root.__traceback__)[-1].line.removeprefix('assert ')
+        text = f'`{condition}` does not hold'
+    text = text or type(root).__name__
+    return text if len(text) <= 300 else f'{text[:300]}...'
+
+
+@contextmanager
+def naming(key: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds, all if none is given, into a :class:`ConfigError` of a key."""
+    kinds = kinds or (Exception,)
+    try:
+        yield
+    except ConfigError:
+        raise
+    except kinds as error:
+        raise ConfigError(f'{key}: {explain(error)}') from error

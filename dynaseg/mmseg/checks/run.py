@@ -1,0 +1,145 @@
+"""What a command is about to do, tried before it does it."""
+
+import copy
+import warnings
+from argparse import Namespace
+from collections.abc import Mapping
+
+from mmcv import Config
+from mmcv.parallel import DataContainer
+from mmcv.runner import build_optimizer, load_checkpoint
+from mmseg.datasets import build_dataset
+from mmseg.models import build_segmentor
+from torch import nn
+from torch.utils.data import Dataset
+
+from dynaseg.mmseg.checks.errors import ConfigError, naming
+from dynaseg.mmseg.checks.levels import check_image_size
+from dynaseg.mmseg.checks.settings import check_metrics, check_settings
+from dynaseg.mmseg.checks.weights import has_weights, read_weights, refuse_other_segmentor
+from dynaseg.mmseg.scratch import PREFIX, initialise
+
+# What mistakes in a config raise; other errors are defects and keep their traceback.
+MISTAKES = (OSError, ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError)
+
+
+def check_command(config: Config, arguments: Namespace) -> None:
+    """Check what MMSegmentation's ``train.py`` or ``test.py`` is asked to do.
+
+    Args:
+        config: the config, into which the command's options are merged.
+        arguments: as the script parses them.
+
+    Raises:
+        ConfigError: for the first mistake in it, and in files that it or the command names.
+    """
+    with naming('--cfg-options', *MISTAKES):
+        config.merge_from_dict(arguments.cfg_options or {})
+    if hasattr(arguments, 'checkpoint'):
+        check_testing(config, arguments.checkpoint, arguments.eval or ())
+    else:
+        if arguments.load_from:
+            config.load_from = arguments.load_from
+        check_training(config, validate=not arguments.no_validate)
+
+
+def check_training(config: Config, validate: bool = True) -> None:
+    """Check a config that is to be trained with.
+
+    It builds the model, loads its weights, and takes one image through pipeline and network.
+
+    Args:
+        config: the config, which stays as it is.
+        validate: whether the data of ``data.val`` are to be evaluated.
+
+    Raises:
+        ConfigError: for the first mistake.
+    """
+    check_settings(config, training=True)
+    model = _build_model(config)
+    if hasattr(model, 'segmentation') and model.segmentation.num_fits > 1:
+        raise ConfigError(
+            'model.test_cfg.fit with regions: such networks are fitted in tests, not trained'
+        )
+    with (
+        naming('model.backbone.pretrained', ImportError),
+        naming('model', *MISTAKES),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter('ignore')  # the script is going to show them
+        initialise(model, seed=0)
+    if config.get('load_from'):
+        _check_checkpoint(model, 'load_from', config.load_from)
+    else:
+        _refuse_frozen_noise(model)
+    with naming('optimizer', *MISTAKES):
+        build_optimizer(model, copy.deepcopy(config.optimizer))
+    if 'train' not in config.data:
+        raise ConfigError('data.train is missing: training needs images')
+    dataset = _build_dataset(config, 'train')
+    with naming('data.train.pipeline', *MISTAKES):
+        img = dataset[0]['img']
+    img = img.data if isinstance(img, DataContainer) else img
+    if hasattr(model, 'segmentation'):
+        check_image_size(model, tuple(img.shape[-2:]), img.shape[-3], 'data.train.pipeline')
+    if validate:
+        if 'val' not in config.data:
+            raise ConfigError('data.val is missing: give it, or train with --no-validate')
+        _build_dataset(config, 'val')
+
+
+def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[str, ...]) -> None:
+    """Check a config and a checkpoint that are to be tested.
+
+    Args:
+        config: the config, which stays as it is.
+        checkpoint: the file, or ``scratch://SEED``.
+        metrics: of ``--eval``.
+
+    Raises:
+        ConfigError: for the first mistake.
+    """
+    check_settings(config)
+    if 'test' not in config.get('data', {}):
+        raise ConfigError('data.test is missing: a test needs images')
+    if isinstance(config.data.test, Mapping):
+        check_metrics('--eval', metrics, config.data.test)
+    _check_checkpoint(_build_model(config), 'the checkpoint', checkpoint)
+    _build_dataset(config, 'test')
+
+
+def _build_model(config: Config) -> nn.Module:
+    with naming('model', *MISTAKES):
+        return build_segmentor(
+            copy.deepcopy(config.model),
+            train_cfg=config.get('train_cfg'),
+            test_cfg=config.get('test_cfg'),
+        )
+
+
+def _build_dataset(config: Config, subset: str) -> Dataset:
+    settings = copy.deepcopy(config.data[subset])
+    with naming(f'data.{subset}', *MISTAKES):
+        return build_dataset(settings, None if subset == 'train' else {'test_mode': True})
+
+
+def _check_checkpoint(model: nn.Module, key: str, path: str) -> None:
+    """Check that a checkpoint can be read, and is the segmentor's."""
+    if path.startswith(PREFIX):
+        with naming(f'{key}={path!r}', ImportError, *MISTAKES):
+            load_checkpoint(model, path, map_location='cpu', logger='silent')
+        return
+    weights = read_weights(key, path)
+    if hasattr(model, 'allow_missing'):
+        refuse_other_segmentor(model, weights, model.allow_missing, f'{key}={path!r}')
+
+
+def _refuse_frozen_noise(model: nn.Module) -> None:
+    model.train()  # which freezes what is to be frozen
+    frozen = not any(weight.requires_grad for weight in model.backbone.parameters())
+    if hasattr(model, 'segmentation') and frozen and not has_weights(model):
+        raise ConfigError(
+            f'model.backbone.init_cfg: {type(model.backbone).__name__} has no weights and is frozen'
+            ", so that it stays random:\ngive init_cfg=dict(type='Pretrained', checkpoint=...), or "
+            'load_from'
+        )

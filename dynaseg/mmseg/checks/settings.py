@@ -1,0 +1,209 @@
+"""A whole config, read before anything is built from it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from numbers import Integral
+
+from mmcv import Config
+from mmcv.runner import HOOKS, EvalHook
+from mmcv.runner.builder import RUNNERS
+from mmcv.runner.optimizer.builder import OPTIMIZERS
+from mmseg.core.evaluation import EvalHook as MMSegEvalHook
+from mmseg.datasets import build_dataloader
+from mmseg.datasets.builder import DATASETS
+from torch.utils.data import DataLoader
+
+from dynaseg.mmseg.checks.errors import ConfigError, suggest
+from dynaseg.mmseg.checks.parts import check_dataset, check_part, check_segmentor
+from dynaseg.mmseg.checks.signatures import check_arguments, read_signature
+
+# What MMSegmentation's scripts read of a config, and where the shipped configs have it.
+SCHEDULE = ('optimizer', 'optimizer_config', 'lr_config', 'checkpoint_config')
+RUNTIME = ('log_config', 'log_level', 'workflow', 'load_from', 'resume_from')
+TOP_LEVEL = (
+    *SCHEDULE,
+    *RUNTIME,
+    *('model', 'data', 'runner', 'evaluation', 'custom_hooks', 'custom_imports', 'dist_params'),
+    *('find_unused_parameters', 'cudnn_benchmark', 'momentum_config', 'fp16', 'work_dir'),
+)
+SUBSETS = ('train', 'val', 'test')
+LOADERS = tuple(f'{subset}_dataloader' for subset in SUBSETS)
+# What the training script gives a runner, a loader and a hook.
+OF_RUNNERS = ('model', 'batch_processor', 'optimizer', 'work_dir', 'logger', 'meta')
+OF_LOADERS = ('dataset', 'num_gpus', 'dist', 'batch_size', 'num_workers', 'collate_fn', 'sampler')
+HOOK_CONFIGS = {'optimizer_config': 'OptimizerHook', 'checkpoint_config': 'CheckpointHook'}
+# Counts, and the least that each may be.
+COUNTS = {
+    'runner.max_iters': 1,
+    'runner.max_epochs': 1,
+    'evaluation.interval': 1,
+    'log_config.interval': 1,
+    'data.samples_per_gpu': 1,
+    'data.workers_per_gpu': 0,
+    **{f'data.{loader}.samples_per_gpu': 1 for loader in LOADERS},
+    **{f'data.{loader}.workers_per_gpu': 0 for loader in LOADERS},
+}
+INFINITE = ('norm_type',)  # of gradients that are clipped: the maximum norm
+
+
+def check_settings(config: Config, training: bool = False) -> None:
+    """Check the keys, types and numbers of a config.
+
+    Args:
+        config: the config.
+        training: whether it is to be trained with, which needs a schedule.
+
+    Raises:
+        ConfigError: for the first mistake.
+    """
+    config = dict(config.items())  # a Config is no mapping
+    if training:
+        _check_complete(config)
+    for key, value in config.items():
+        # A config may have variables of its own, so only what looks misspelt is refused.
+        close = suggest(key, [name for name in TOP_LEVEL if key[:1] == name[:1]])
+        if key not in TOP_LEVEL and isinstance(value, Mapping) and close:
+            raise ConfigError(f'{key} is read by nothing{close}')
+    for key, value in _walk('', config):
+        may_be_infinite = key.rpartition('.')[2] in INFINITE
+        if isinstance(value, float) and not math.isfinite(value) and not may_be_infinite:
+            raise ConfigError(f'{key}={value}: expected a finite number')
+    for key, least in COUNTS.items():
+        value = _get(config, key)
+        if value is not None and not (
+            isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+        ):
+            raise ConfigError(f'{key}={value!r}: expected a whole number of at least {least}')
+    check_segmentor(config['model'])
+    if 'data' in config:
+        _check_data(config['data'])
+    _check_schedule(config)
+
+
+def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
+    """Check that a data set knows the metrics that are asked for.
+
+    Raises:
+        ConfigError: if it does not.
+    """
+    known = getattr(DATASETS.get(dataset['type']), 'METRICS', None)
+    if known is None:  # a data set of others
+        return
+    for metric in [metrics] if isinstance(metrics, str) else metrics:
+        if metric not in known:
+            raise ConfigError(
+                f'{key}={metric!r}: {dataset["type"]} knows {", ".join(known)}'
+                f'{suggest(metric, known)}'
+            )
+
+
+def _check_complete(config: Mapping) -> None:
+    for key in ('data', *SCHEDULE, *RUNTIME):
+        if key not in config:
+            base = 'default_runtime.py' if key in RUNTIME else 'schedules/schedule_200.py'
+            where = '' if key == 'data' else f', for instance from _base_/{base}'
+            raise ConfigError(f'{key} is missing: training needs it{where}')
+    if 'runner' not in config and 'total_iters' not in config:
+        raise ConfigError(
+            'runner is missing: training needs it, for instance from _base_/schedules/'
+            'schedule_200.py'
+        )
+
+
+def _check_data(data: object) -> None:
+    check_arguments(
+        'data',
+        {**data.get('train_dataloader', {}), **data},
+        build_dataloader,
+        also=(*SUBSETS, *LOADERS, *_loader_keys()),
+        supplied=OF_LOADERS,
+    )
+    for subset in SUBSETS:
+        if subset in data:
+            check_dataset(f'data.{subset}', data[subset])
+    for loader in LOADERS:
+        for key in data.get(loader, {}):
+            known = {*read_signature(build_dataloader).hints, *_loader_keys()} - set(OF_LOADERS)
+            if key not in known:
+                raise ConfigError(f'data.{loader}.{key} is unknown{suggest(key, known)}')
+
+
+def _loader_keys() -> set[str]:
+    return set(read_signature(DataLoader).hints) - set(OF_LOADERS)
+
+
+def _check_schedule(config: Mapping) -> None:
+    """Check how a config trains: optimizer, learning rate, runner and hooks."""
+    if config.get('optimizer') is not None:
+        also = ('paramwise_cfg', 'constructor')
+        check_part('optimizer', config['optimizer'], OPTIMIZERS, also, supplied=('params',))
+    for key, suffix in (('lr_config', 'LrUpdaterHook'), ('momentum_config', 'MomentumUpdaterHook')):
+        if config.get(key) is not None:
+            _check_policy(key, config[key], suffix)
+    if config.get('runner') is not None:
+        check_part('runner', config['runner'], RUNNERS, supplied=OF_RUNNERS)
+    for key, kind in HOOK_CONFIGS.items():
+        if config.get(key) is not None:
+            check_part(key, {'type': kind, **config[key]}, HOOKS, also=('meta',))
+    if config.get('evaluation') is not None:
+        _check_evaluation(config)
+    for number, hook in enumerate(config.get('custom_hooks') or ()):
+        check_part(f'custom_hooks[{number}]', hook, HOOKS, also=('priority',))
+    if config.get('log_config') is not None:
+        for key in config['log_config']:
+            if key not in ('interval', 'hooks'):
+                close = suggest(key, ('interval', 'hooks'))
+                raise ConfigError(f'log_config.{key} is unknown{close}')
+        for number, hook in enumerate(config['log_config'].get('hooks', ())):
+            check_part(f'log_config.hooks[{number}]', hook, HOOKS, also=('priority',))
+
+
+def _check_policy(key: str, policy: Mapping, suffix: str) -> None:
+    """Check a schedule, whose ``policy`` is the beginning of the name of a hook."""
+    if 'policy' not in policy:
+        raise ConfigError(f"{key}.policy is missing: for instance 'poly' or 'step'")
+    name = policy['policy']
+    known = [one.removesuffix(suffix) for one in HOOKS.module_dict if one.endswith(suffix)]
+    title = name.title() if name == name.lower() else name
+    if title not in known:
+        raise ConfigError(f'{key}.policy={name!r} is not known{suggest(title, known)}')
+    rest = {one: value for one, value in policy.items() if one != 'policy'}
+    check_part(key, {'type': title + suffix, **rest}, HOOKS)
+
+
+def _check_evaluation(config: Mapping) -> None:
+    evaluation = config['evaluation']
+    dataset = config.get('data', {}).get('val')
+    known = {*read_signature(EvalHook).hints, *read_signature(MMSegEvalHook).hints}
+    if isinstance(dataset, Mapping):
+        known |= set(read_signature(DATASETS.get(dataset['type']).evaluate).hints)
+    known -= {'self', 'dataloader', 'results', 'logger', 'gt_seg_maps', 'test_fn'}
+    for key in evaluation:
+        if key not in known:
+            raise ConfigError(
+                f'evaluation.{key} is unknown{suggest(key, known)}\n'
+                f'expected: {", ".join(sorted(known))}'
+            )
+    if 'metric' in evaluation and isinstance(dataset, Mapping):
+        check_metrics('evaluation.metric', evaluation['metric'], dataset)
+
+
+def _walk(key: str, value: object) -> Iterator[tuple[str, object]]:
+    """Every value of a config that holds no others, with its key."""
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _walk(f'{key}.{name}' if key else name, one)
+    elif isinstance(value, (list, tuple)):
+        for number, one in enumerate(value):
+            yield from _walk(f'{key}[{number}]', one)
+    else:
+        yield key, value
+
+
+def _get(config: Mapping, key: str) -> object:
+    """Get the value of a dotted key; None where there is none."""
+    for name in key.split('.'):
+        if not isinstance(config, Mapping) or name not in config:
+            return None
+        config = config[name]
+    return config

@@ -1,0 +1,191 @@
+"""Files of weights: whether they can be read, and are of the network that they are loaded into."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from mmcv.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from dynaseg.io.files import name_some
+from dynaseg.mmseg.checks.errors import ConfigError, explain
+
+# Parts of a segmentor; a checkpoint that holds others of them is of another network.
+PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
+# What networks compute or resize themselves.
+COMPUTED = ('num_batches_tracked', 'relative_position_index')
+HOW_IN_PART = 'to load it in part, list the beginnings of the other names in model.allow_missing'
+RESIZED = ('pos_embed', 'absolute_pos_embed', 'relative_position_bias_table')
+
+
+def read_weights(
+    key: str, path: str, entries: Sequence[str] = ('state_dict',)
+) -> dict[str, Tensor]:
+    """Read the weights of a file or an address.
+
+    Args:
+        key: what an error calls it: the key of the config or the option.
+        path: what MMCV's ``CheckpointLoader`` reads.
+        entries: where a checkpoint may have them, if it is not they alone.
+
+    Returns:
+        The weights by name, without the prefix that distributed training puts before them.
+
+    Raises:
+        ConfigError: if there are none; it says why.
+    """
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        raise ConfigError(f'{key}={path!r} is an empty file, of a training that was cut off maybe')
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+    except FileNotFoundError:
+        raise ConfigError(f'{key}={path!r}: there is no such file') from None
+    except Exception as error:  # of any loader, and of unpickling any content
+        reason = 'cannot be had' if '://' in path else 'cannot be read as weights of PyTorch'
+        raise ConfigError(f'{key}={path!r} {reason}: {explain(error)}') from error
+    weights = checkpoint
+    for name in entries:
+        if isinstance(weights, Mapping) and isinstance(weights.get(name), Mapping):
+            weights = weights[name]
+    if not isinstance(weights, Mapping) or not any(
+        isinstance(value, Tensor) for value in weights.values()
+    ):
+        found = f', got {name_some(list(weights))}' if isinstance(weights, Mapping) else ''
+        raise ConfigError(f'{key}={path!r} holds no weights: expected a state_dict{found}')
+    return {name.removeprefix('module.'): value for name, value in weights.items()}
+
+
+def compare_weights(
+    expected: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    allow_missing: Sequence[str] = (),
+) -> str | None:
+    """Say how weights differ from those that a network needs.
+
+    Args:
+        expected: the network's.
+        given: those of a file.
+        allow_missing: beginnings of names that the file may lack or hold in other shapes.
+
+    Returns:
+        The difference in a line, or None.
+
+    Example:
+        >>> import torch
+        >>> compare_weights({'a': torch.zeros(2), 'b': torch.zeros(3)}, {'a': torch.zeros(4)})
+        '1 of 2 weights are missing (b), 1 have other shapes (a: (4,), not (2,))'
+    """
+    names = [
+        name
+        for name in expected
+        if not name.endswith(COMPUTED) and not name.startswith(tuple(allow_missing))
+    ]
+    missing = [name for name in names if name not in given]
+    unequal = [
+        f'{name}: {tuple(given[name].shape)}, not {tuple(expected[name].shape)}'
+        for name in names
+        if name in given
+        and given[name].shape != expected[name].shape
+        and not name.endswith(RESIZED)
+    ]
+    parts = []
+    if missing:
+        parts.append(f'{len(missing)} of {len(names)} weights are missing ({name_some(missing)})')
+    if unequal:
+        parts.append(f'{len(unequal)} have other shapes ({name_some(unequal)})')
+    return ', '.join(parts) or None
+
+
+def refuse_other_segmentor(
+    model: nn.Module,
+    given: Mapping[str, Tensor],
+    allow_missing: Sequence[str] = (),
+    source: str = 'the checkpoint',
+) -> None:
+    """Raise an error where a checkpoint is of another segmentor.
+
+    Args:
+        model: the segmentor.
+        given: the checkpoint's weights, by the model's names.
+        allow_missing: as :func:`compare_weights`.
+        source: what an error calls the checkpoint.
+
+    Raises:
+        ConfigError: if weights of a part are missing, have other shapes, or have no place.
+    """
+    expected = {
+        name: value for name, value in model.state_dict().items() if name.partition('.')[0] in PARTS
+    }
+    difference = compare_weights(expected, given, allow_missing)
+    allowed = tuple(allow_missing)
+    unknown = [
+        name
+        for name in given
+        if name.partition('.')[0] in PARTS
+        and name not in expected
+        and not name.endswith(COMPUTED)
+        and not name.startswith(allowed)
+    ]
+    if unknown:
+        text = f'{len(unknown)} have no place in the model ({name_some(unknown)})'
+        difference = f'{difference}, {text}' if difference else text
+    if difference:
+        raise ConfigError(f'{source} is of another network: {difference}\n{HOW_IN_PART}')
+
+
+def check_pretrained(model: nn.Module, allow_missing: Sequence[str] = ()) -> None:
+    """Check the files of every ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of a model.
+
+    Args:
+        model: the segmentor.
+        allow_missing: as :func:`compare_weights`, by the segmentor's names.
+
+    Raises:
+        ConfigError: if one cannot be read or is of another network; it names the key.
+    """
+    for place, module in model.named_modules():
+        initial = getattr(module, 'init_cfg', None)
+        if not isinstance(initial, Mapping) or initial.get('type') != 'Pretrained':
+            continue
+        path = initial['checkpoint']
+        key = '.'.join(part for part in ('model', place, 'init_cfg.checkpoint') if part)
+        part = getattr(module, 'pretrained_part', module)
+        own = part is not module or type(module).__name__ == 'SwinTransformer'
+        given = read_weights(key, path, ('state_dict', 'model') if own else ('state_dict',))
+        prefix = initial.get('prefix')
+        if prefix is None and place and any(name.startswith('backbone.') for name in given):
+            # Of a whole model; Swin takes the backbone out of it, others need the prefix.
+            prefix = 'backbone.'
+            if type(module).__name__ != 'SwinTransformer':
+                raise ConfigError(
+                    f"{key}={path!r} holds a whole model: give init_cfg.prefix='backbone.' as well"
+                )
+        if prefix is not None:
+            prefix = prefix if prefix.endswith('.') else f'{prefix}.'
+            given = {
+                name.removeprefix(prefix): value
+                for name, value in given.items()
+                if name.startswith(prefix)
+            }
+        inside = f'{place}.' if place else ''
+        allowed = [
+            name.removeprefix(inside) if name.startswith(inside) else ''
+            for name in allow_missing
+            if name.startswith(inside) or inside.startswith(name)
+        ]
+        difference = compare_weights(part.state_dict(), given, allowed)
+        if difference:
+            raise ConfigError(
+                f'{key}={path!r} is of another network than {type(module).__name__}: {difference}'
+                f'\n{HOW_IN_PART}'
+            )
+
+
+def has_weights(model: nn.Module) -> bool:
+    """Whether a segmentor's backbone starts from weights of a file, or is meant not to."""
+    backbone = model.backbone
+    if type(backbone).__name__ == 'PlainCNN':  # the paper's, which learns from nothing
+        return True
+    initial = [getattr(module, 'init_cfg', None) for module in (model, backbone)]
+    return bool(getattr(backbone, 'pretrained', False)) or any(
+        isinstance(one, Mapping) and one.get('type') == 'Pretrained' for one in initial
+    )

@@ -1,0 +1,48 @@
+import numpy as np
+from mmseg.datasets.builder import PIPELINES
+
+PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
+
+
+@PIPELINES.register_module()
+class RandomFiveCrop:
+    """Takes one of five crops of an image: a corner or the middle, each as likely.
+
+    STEGO (Hamilton et al., ICLR 2022) trains on files of all five, of half the image's height and
+    width; an epoch of those is five of this.
+
+    Args:
+        ratio: height and width of the crop, as a share of the image's.
+
+    Raises:
+        ValueError: if the ratio is not above 0 and at most 1.
+
+    Example:
+        >>> crop = RandomFiveCrop(0.5)
+        >>> crop({'img': np.zeros((8, 12, 3), np.uint8)})['img'].shape
+        (4, 6, 3)
+    """
+
+    def __init__(self, ratio: float = 0.5) -> None:
+        if not 0 < ratio <= 1:
+            raise ValueError(f'ratio must be above 0 and at most 1, got {ratio!r}')
+        self.ratio = ratio
+
+    def __call__(self, results: dict) -> dict:
+        """Crop the image of a pipeline.
+
+        Args:
+            results: ``img``, (H, W, 3).
+
+        Returns:
+            The same results with the crop and its shape.
+        """
+        height, width = results['img'].shape[:2]
+        rows, columns = (max(1, int(length * self.ratio)) for length in (height, width))
+        down, right = PLACES[np.random.randint(len(PLACES))]
+        top, left = round(down * (height - rows)), round(right * (width - columns))
+        img = np.ascontiguousarray(results['img'][top : top + rows, left : left + columns])
+        return results | {'img': img, 'img_shape': img.shape, 'pad_shape': img.shape}
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(ratio={self.ratio})'

@@ -1,0 +1,154 @@
+import hashlib
+import io
+import os
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmcv.utils import print_log
+from torch import Tensor, nn
+
+from dynaseg.io.files import write_file
+
+SUFFIX = '.pt'
+DIGEST = re.compile('[0-9a-f]{32}')
+GIB = 2**30
+
+
+class FeatureCache:
+    """Keeps what a frozen backbone computed, on disk, by the content of what it saw.
+
+    Levels are stored and given in float16 precision, the first time, too, so that a training with a
+    cache is the same whether or not it finds them there. A file is written whole or not at all; one
+    that cannot be read is computed anew. Several processes may share a folder.
+
+    Args:
+        backbone: the backbone. Its weights, when the first levels are wanted, are told apart.
+        settings: what levels depend on besides weights and pixels, in words.
+        folder: where levels are kept: in it a subfolder for each network with its settings, by
+            their digest, and in that a file for each image.
+        max_gib: bound of the folder's size, in GiB. When it is reached, levels of other networks
+            are removed, those first that were used longest ago; then no more are stored.
+
+    Raises:
+        ValueError: if the backbone is trained, so that its levels change, or ``max_gib`` is not
+            positive.
+
+    Example:
+        >>> import tempfile
+        >>> pixels = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     cache = FeatureCache(nn.Identity(), 'as it is', folder)
+        ...     first, = cache(pixels, lambda pixels: [torch.ones(1, 2, 1, 1)])
+        ...     again, = cache(pixels, lambda pixels: [torch.zeros(1, 2, 1, 1)])
+        >>> torch.equal(first, again)
+        True
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        settings: str,
+        folder: str | os.PathLike,
+        max_gib: float = 8.0,
+    ) -> None:
+        if not max_gib > 0:
+            raise ValueError(f'max_gib must be positive, got {max_gib!r}')
+        if any(weight.requires_grad for weight in backbone.parameters()):
+            raise ValueError(
+                'levels can be kept of a frozen backbone alone: leave it out, or set frozen=True '
+                '(frozen_stages and norm_cfg.requires_grad of a ResNet)'
+            )
+        self.backbone = backbone
+        self.settings = settings
+        self.root = Path(folder)
+        self.limit = max_gib * GIB
+        self.folder = None
+        self.used = 0
+        self.is_full = False
+
+    def _open(self) -> None:
+        self.folder = self.root / digest(self.settings, *self.backbone.state_dict().values())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        os.utime(self.folder)
+        self.used = sum(self._measure(folder) for folder in self._list_folders())
+
+    def __call__(self, images: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
+        """Get the levels of images, float32, on their device.
+
+        Args:
+            images: pixels, (N, 3, H, W).
+            compute: computes the levels of an image, (1, 3, H, W).
+
+        Returns:
+            The levels, each (N, C, h, w).
+        """
+        if self.folder is None:
+            self._open()
+        found = [self._get(image, compute) for image in images.split(1)]
+        return [torch.cat(level) for level in zip(*found, strict=True)]
+
+    @torch.no_grad()
+    def _get(self, image: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
+        path = self.folder / f'{digest(image)}{SUFFIX}'
+        levels = None
+        try:
+            levels = torch.load(path, map_location='cpu', weights_only=True)
+        except FileNotFoundError:
+            pass
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            print_log(f'{path} cannot be read and is computed anew: {error}', 'dynaseg')
+        if levels is None:
+            levels = [level.half().cpu() for level in compute(image)]
+            self._store(path, levels)
+        return [level.to(image.device, torch.float32) for level in levels]
+
+    def _store(self, path: Path, levels: list[Tensor]) -> None:
+        buffer = io.BytesIO()
+        torch.save(levels, buffer)
+        content = buffer.getvalue()
+        if self.used + len(content) > self.limit:
+            self._remove_others(len(content))
+        if self.used + len(content) <= self.limit:
+            write_file(path, content)
+            self.used += len(content)
+        elif not self.is_full:
+            print_log(f'{self.root} is full: further levels are not stored', 'dynaseg')
+            self.is_full = True
+
+    def _remove_others(self, size: int) -> None:
+        """Remove other networks' features, longest unused first, until so many bytes are free."""
+        others = [folder for folder in self._list_folders() if folder != self.folder]
+        for folder in sorted(others, key=lambda folder: folder.stat().st_mtime):
+            if self.used + size <= self.limit:
+                break
+            self.used -= self._measure(folder)
+            for path in folder.glob(f'*{SUFFIX}'):
+                path.unlink(missing_ok=True)
+
+    def _list_folders(self) -> list[Path]:
+        """List the folders that are a network's: whatever else lies there is not touched."""
+        return [path for path in self.root.iterdir() if DIGEST.fullmatch(path.name)]
+
+    @staticmethod
+    def _measure(folder: Path) -> int:
+        return sum(path.stat().st_size for path in folder.glob(f'*{SUFFIX}'))
+
+
+def digest(*values: Tensor | str) -> str:
+    """Compute a digest of tensors and texts: of values, shapes and types.
+
+    Example:
+        >>> digest(torch.zeros(2)) == digest(torch.zeros(2)), digest(torch.zeros(2)) == digest('a')
+        (True, False)
+    """
+    total = hashlib.blake2b(digest_size=16)
+    for value in values:
+        if isinstance(value, Tensor):
+            total.update(f'{value.dtype}{tuple(value.shape)}'.encode())
+            total.update(value.detach().cpu().contiguous().numpy().tobytes())
+        else:
+            total.update(f'{len(value)}:{value}'.encode())
+    return total.hexdigest()

@@ -1,0 +1,64 @@
+"""What goes wrong while a segmentor is built or its weights are loaded is told by key."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from mmseg.models.builder import MODELS
+
+from dynaseg.core.finite import describe_not_finite
+from dynaseg.mmseg.checks.errors import naming
+from dynaseg.mmseg.checks.weights import check_pretrained, has_weights, refuse_other_segmentor
+from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.scratch import SEED_KEY
+
+
+@contextmanager
+def naming_part(parts: Mapping[str, dict | None]) -> Iterator[None]:
+    """Say of which part of a model an error is that is raised while all of them are built.
+
+    Args:
+        parts: their configs, by their keys below ``model``.
+
+    Raises:
+        ConfigError: in place of the error, if a part by itself raises one.
+    """
+    try:
+        yield
+    except Exception:  # constructors of any registered module
+        for name, part in parts.items():
+            if part is not None:
+                with naming(f'model.{name}'):
+                    MODELS.build(part)
+        raise
+
+
+class CheckedWeightsMixin:
+    """A segmentor that takes no weights but its own, as far as ``allow_missing`` says."""
+
+    def init_weights(self) -> None:
+        """Initialise the weights; those that are pretrained must be of these networks.
+
+        Raises:
+            ConfigError: if a file of weights cannot be read or is of another network.
+        """
+        check_pretrained(self, self.allow_missing)
+        super().init_weights()
+        if not has_weights(self):
+            warnings.warn(
+                f'model.backbone: {type(self.backbone).__name__} starts from random weights; give '
+                "it init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint",
+                stacklevel=2,
+            )
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, *args
+    ) -> None:
+        problem = describe_not_finite(state_dict)
+        if problem:
+            raise UserError(problem)
+        # MMCV loads strictly, whatever a script says, and passes over what does not fit.
+        if strict and prefix + SEED_KEY not in state_dict:
+            given = {name.removeprefix(prefix): value for name, value in state_dict.items()}
+            refuse_other_segmentor(self, given, self.allow_missing)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args)

@@ -1,0 +1,57 @@
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.builder import NECKS
+from torch import Tensor
+
+from dynaseg.core.whitening import AffineTransform
+from dynaseg.mmseg.models.normalized_levels import NormalizedLevels
+
+
+@NECKS.register_module()
+class NoiseWhitening(NormalizedLevels):
+    """Levels as of :class:`NormalizedLevels`, noise-whitened and of unit length again.
+
+    :class:`~dynaseg.mmseg.NoiseWhiteningHook` fits the transform, which checkpoints hold, to the
+    training set; until then it is a random projection. See :mod:`dynaseg.core.whitening`.
+
+    Args:
+        in_channels: channels of the levels together.
+        out_channels: components that are kept.
+        target: as of :class:`NormalizedLevels`.
+        init_cfg: as for every module of MMCV.
+
+    Example:
+        >>> neck = NoiseWhitening(in_channels=10, out_channels=3, target=1)
+        >>> features, = neck([torch.rand(1, 4, 8, 8), torch.rand(1, 6, 4, 4)])
+        >>> features.shape, features.norm(dim=1).round(decimals=4).unique().tolist()
+        (torch.Size([1, 3, 4, 4]), [1.0])
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, target: int = 0, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(target, init_cfg)
+        self.register_buffer('mean', torch.zeros(in_channels))
+        self.register_buffer('matrix', torch.empty(out_channels, in_channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw a random projection."""
+        self.mean.zero_()
+        torch.nn.init.orthogonal_(self.matrix)
+
+    def align(self, levels: Sequence[Tensor]) -> Tensor:
+        """Concatenate levels, each (N, C, h, w), as they are whitened; (N, in_channels, H, W)."""
+        return super().forward(levels)[0]
+
+    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor]:
+        """Whiten levels, each (N, C, h, w); returns one level, (N, out_channels, H, W)."""
+        features = self.align(levels) - self.mean[:, None, None]
+        return (F.normalize(torch.einsum('dc,nchw->ndhw', self.matrix, features), dim=1),)
+
+    def set_transform(self, transform: AffineTransform) -> None:
+        """Take over a transform from ``in_channels`` to ``out_channels``."""
+        self.mean.copy_(transform.mean)
+        self.matrix.copy_(transform.matrix)

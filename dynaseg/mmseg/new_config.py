@@ -1,0 +1,107 @@
+"""A starting point for a config of one's own, in any folder."""
+
+from os import PathLike
+from pathlib import Path
+
+from mmcv import Config
+
+from dynaseg.mmseg.configs import load_config
+
+TEMPLATE = """\
+# Inherits from {base}. Train and test it with
+#     mim train dynaseg {name} --gpus 1
+#     mim test dynaseg {name} --checkpoint work_dirs/{stem}/latest.pth --gpus 1 --eval mIoU
+# What is written here replaces what the base config says; all else stays as it is there. Lines that
+# are commented out show the base's values.
+from dynaseg.mmseg.configs import find_config
+
+_base_ = str(find_config({given!r}))
+
+# A backbone of another type takes `_delete_=True`, which drops the old keys, init_cfg and its
+# weights among them, and a head or neck with its channels.
+# model = dict(
+{model}
+# )
+
+# Images, and where there are labels the classes.
+# data = dict(
+{data}
+# )
+
+{schedule}
+"""
+DATA_KEYS = ('type', 'data_root', 'img_dir', 'ann_dir', 'subset', 'classes')
+
+
+def write_new_config(name: str | PathLike, base: str | PathLike) -> Path:
+    """Write a config that inherits from another, with the values one may want to change.
+
+    Args:
+        name: path of the new config; ``.py`` is appended where it is missing.
+        base: path of a config, or a name under DynaSeg's ``configs/``.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file, which stays as it is.
+        FileNotFoundError: if there is no such base or no such folder.
+        ValueError: if the base is no valid config.
+    """
+    path = Path(name)
+    if path.suffix != '.py':
+        path = path.with_name(f'{path.name}.py')
+    config = load_config(base)
+    # A shipped config is found by its name wherever the package is; one's own by its whole path.
+    given = str(Path(base).resolve()) if Path(base).is_file() else str(base)
+    content = TEMPLATE.format(
+        base=given,
+        given=given,
+        name=path.name,
+        stem=path.stem,
+        model=_comment(_list_model(config)),
+        data=_comment(_list_data(config)),
+        schedule=_comment(_list_schedule(config), indent=''),
+    )
+    with open(path, 'x', encoding='utf-8') as file:
+        file.write(content)
+    return path
+
+
+def _list_model(config: Config) -> list[str]:
+    model = config.model
+    lines = [f'backbone={_show(model.backbone)},']
+    if model.get('neck'):
+        lines.append(f'neck={_show(model.neck)},')
+    head = {
+        key: model.decode_head[key]
+        for key in ('in_channels', 'in_index', 'num_classes')
+        if key in model.decode_head
+    }
+    return [*lines, f'decode_head={_show(head)},']
+
+
+def _list_data(config: Config) -> list[str]:
+    data = config.get('data', {})
+    lines = [f'samples_per_gpu={data.samples_per_gpu!r},'] if 'samples_per_gpu' in data else []
+    for subset in ('train', 'val', 'test'):
+        if subset in data:
+            shown = {key: data[subset][key] for key in DATA_KEYS if key in data[subset]}
+            lines.append(f'{subset}={_show(shown)},')
+    return lines
+
+
+def _list_schedule(config: Config) -> list[str]:
+    keys = ('optimizer', 'runner', 'evaluation')
+    return [f'{key} = {_show(config[key])}' for key in keys if config.get(key)]
+
+
+def _show(value: object) -> str:
+    """Write a value as configs do: dicts by their keys."""
+    if isinstance(value, dict):
+        return f'dict({", ".join(f"{key}={_show(one)}" for key, one in value.items())})'
+    return repr(value)
+
+
+def _comment(lines: list[str], indent: str = '    ') -> str:
+    return '\n'.join(f'# {indent}{line}' for line in lines)

@@ -1,0 +1,87 @@
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmcv.runner import HOOKS, Hook, IterBasedRunner
+from mmcv.utils import print_log
+from skimage.color import rgb2lab
+from torch import Tensor
+
+from dynaseg.core.whitening import NoiseStatistics, fit_whitening
+from dynaseg.mmseg.models.noise_whitening import NoiseWhitening
+from dynaseg.mmseg.training_images import (
+    evaluating,
+    share_state,
+    training_images,
+    training_seed,
+)
+
+
+@HOOKS.register_module()
+class NoiseWhiteningHook(Hook):
+    """Fits a :class:`~dynaseg.mmseg.models.NoiseWhitening` to the training set.
+
+    Before the first iteration it adds up the statistics of training images, as the pipeline gives
+    them; see :func:`dynaseg.core.whitening.fit_whitening`. It stands before ``KMeansStartHook``,
+    which clusters what the neck gives.
+
+    Args:
+        num_images: images that are looked at, evenly spaced.
+        components: eigenvectors to which features are projected first.
+        ridge: share of white noise that is added.
+        contrast: the distance in CIELAB from which neighbours count as different.
+    """
+
+    def __init__(
+        self,
+        num_images: int = 100,
+        components: int = 128,
+        ridge: float = 0.3,
+        contrast: float = 12.0,
+    ) -> None:
+        self.num_images = num_images
+        self.components = components
+        self.ridge = ridge
+        self.contrast = contrast
+
+    def before_train_iter(self, runner: IterBasedRunner) -> None:
+        """Fit the neck before the first iteration, unless a checkpoint has set it.
+
+        Raises:
+            ValueError: if the model's neck is another, or the images have no noise.
+        """
+        model = runner.model.module
+        if runner.iter > 0 or model.decode_head.was_loaded:
+            return
+        neck = model.neck if model.with_neck else None
+        if not isinstance(neck, NoiseWhitening):
+            raise ValueError(
+                "NoiseWhiteningHook needs a neck of type 'NoiseWhitening', got "
+                f'{type(neck).__name__!r}'
+            )
+        dimensions, num_channels = neck.matrix.shape
+        statistics = NoiseStatistics(num_channels, self.contrast)
+        with evaluating(model):
+            for img in training_images(runner, self.num_images, training_seed(runner)):
+                features = neck.align(model.training_levels(img))[0].cpu()
+                statistics.add(features, mean_lab(img, features.shape[1:]))
+        neck.set_transform(fit_whitening(statistics, self.components, dimensions, self.ridge))
+        share_state(neck)
+        print_log(
+            f'noise is whitened by {statistics.num_pairs} pairs of neighbours that look alike',
+            runner.logger,
+        )
+
+
+def mean_lab(img: Tensor, size: tuple[int, int]) -> Tensor:
+    """Compute the mean colours of an image's cells.
+
+    Args:
+        img: pixels, BGR, 0 to 255, (1, 3, H, W).
+        size: how many cells, (h, w).
+
+    Returns:
+        CIELAB, (3, h, w).
+    """
+    cells = F.adaptive_avg_pool2d(img.float(), size)[0].flip(0).cpu().numpy() / 255
+    lab = rgb2lab(np.clip(cells, 0, 1), channel_axis=0)
+    return torch.from_numpy(lab).float()

@@ -1,0 +1,145 @@
+import logging
+
+import pytest
+import torch
+from mmcv import ConfigDict
+from mmseg.models import build_segmentor
+from torch import nn
+
+import dynaseg.mmseg  # noqa: F401  (registers the models)
+from dynaseg.mmseg.feature_cache import GIB, FeatureCache
+
+
+class Counting:
+    """Computes two levels of an image and counts how often."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, image):
+        self.calls += 1
+        return [image.float() / 3, image.float().mean(dim=(2, 3), keepdim=True)]
+
+
+@pytest.fixture
+def images():
+    return torch.randint(256, (3, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+
+
+def frozen(seed=0):
+    torch.manual_seed(seed)
+    return nn.Conv2d(3, 2, 1).requires_grad_(False)
+
+
+def stored(folder):
+    return sorted(folder.glob('*/*'))
+
+
+def test_an_image_is_computed_once_and_is_the_same_again(tmp_path, images):
+    compute = Counting()
+    first = FeatureCache(frozen(), '', tmp_path)(images[[0, 1, 0]], compute)
+    again = FeatureCache(frozen(), '', tmp_path)(images[[1, 0]], compute)
+    assert compute.calls == len(stored(tmp_path)) == 2
+    assert [tuple(level.shape) for level in first] == [(3, 3, 8, 8), (3, 3, 1, 1)]
+    for one, other in zip(first, again, strict=True):
+        assert one.dtype == torch.float32
+        assert torch.equal(one[[1, 0]], other)
+    torch.testing.assert_close(first[0], images[[0, 1, 0]] / 3, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize(('seed', 'settings'), [(1, ''), (0, 'at twice the size')])
+def test_other_weights_or_settings_have_other_levels(tmp_path, images, seed, settings):
+    compute = Counting()
+    FeatureCache(frozen(), '', tmp_path)(images[:1], compute)
+    FeatureCache(frozen(seed), settings, tmp_path)(images[:1], compute)
+    assert compute.calls == 2
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize('damage', [lambda data: data[:-30], lambda data: b'', lambda data: b'no'])
+def test_damaged_files_are_computed_anew(tmp_path, images, damage, caplog):
+    compute = Counting()
+    cache = FeatureCache(frozen(), '', tmp_path)
+    first = cache(images[:1], compute)
+    (path,) = stored(tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+    with caplog.at_level(logging.INFO):
+        again = cache(images[:1], compute)
+    assert compute.calls == 2
+    assert torch.equal(first[0], again[0])
+    cache(images[:1], compute)
+    assert compute.calls == 2  # it was written again
+
+
+def test_the_folder_is_bounded_and_other_networks_leave_first(tmp_path, images):
+    compute = Counting()
+    FeatureCache(frozen(1), '', tmp_path)(images[:2], compute)
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'levels.pt').write_text('not of the cache')
+    size = stored(tmp_path)[0].stat().st_size
+    cache = FeatureCache(frozen(), '', tmp_path, max_gib=2.5 * size / GIB)
+    cache(images, compute)
+    assert len(list(cache.folder.iterdir())) == 2  # no more than fit, after the others had gone
+    assert len(stored(tmp_path)) == 3
+    assert (tmp_path / 'mine' / 'levels.pt').exists()
+
+
+def build(folder, frozen=True, **model):
+    config = {
+        'type': 'DynaSeg',
+        'backbone': {
+            'type': 'EfficientNetLite0',
+            'out_indices': (2,),
+            'pretrained': False,
+            'frozen': frozen,
+        },
+        'decode_head': {'type': 'ResponseHead', 'in_channels': 40, 'num_classes': 5},
+        'feature_cache': {'folder': str(folder)},
+        **model,
+    }
+    torch.manual_seed(0)
+    return build_segmentor(ConfigDict(config))
+
+
+def test_training_reads_levels_and_tests_do_not(tmp_path):
+    model = build(tmp_path).train()
+    pixels = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    losses = model.forward_train(pixels, [{}] * 2)
+    assert len(stored(tmp_path)) == 2
+    model.backbone.forward = None  # it cannot be called again
+    again = model.forward_train(pixels, [{}] * 2)
+    assert torch.equal(losses['loss_sim'], again['loss_sim'])
+    with pytest.raises(TypeError):
+        model.eval().predict(pixels[:1])
+
+
+def test_tests_read_the_levels_of_training_where_asked(tmp_path):
+    model = build(
+        tmp_path,
+        train_cfg={'as_tested': True},
+        feature_cache={'folder': str(tmp_path), 'tests': True},
+    ).eval()
+    pixels = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
+    model.features(pixels)
+    model.backbone.forward = None
+    assert model.predict(pixels).shape == (1, 5, 32, 32)
+    with pytest.raises(ValueError, match=r'feature_cache: tests=True needs train_cfg\.as_tested'):
+        build(tmp_path, feature_cache={'folder': str(tmp_path), 'tests': True})
+
+
+def test_training_as_tested_sees_enlarged_images(tmp_path):
+    view = {'test_cfg': {'predict_scale': 2.0}, 'train_cfg': {'as_tested': True}}
+    model = build(tmp_path, **view)
+    pixels = torch.randint(256, (1, 3, 32, 48), dtype=torch.uint8)
+    assert model.features(pixels).shape == (1, 40, 8, 12)
+    model.cache = None
+    assert model.features(pixels).shape == (1, 40, 8, 12)
+    assert build(tmp_path).features(pixels).shape == (1, 40, 4, 6)
+    assert len(list(tmp_path.iterdir())) == 2  # two ways of seeing
+
+
+def test_a_trained_backbone_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'feature_cache: .* frozen backbone alone'):
+        build(tmp_path, frozen=False)
+    with pytest.raises(ValueError, match='max_gib must be positive, got 0'):
+        FeatureCache(frozen(), '', tmp_path, max_gib=0)

@@ -1,0 +1,374 @@
+"""Mistakes in configs end a command before its first iteration, in three lines at most."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import mmcv.cnn
+import mmseg.apis
+import pytest
+import torch
+from mmseg.models import build_backbone
+
+from dynaseg.mmseg import compat
+from dynaseg.mmseg.build import build_segmentor_from
+from dynaseg.mmseg.configs import find_config, load_config
+
+BASES = {
+    'resnet': 'fsf_r18-fpn_100_sample.py',
+    'cnn': 'fsf_plain-cnn_100_sample.py',
+    'efficientnet': 'fsf_efficientnet-lite0_200_sample.py',
+    'fit': 'fsf_plain-cnn_fit-fast_bsds500.py',
+    'regions': 'fsf_plain-cnn_regions_bsds500.py',
+}
+
+
+PARTS = ('train', 'val', 'test')
+
+
+@pytest.fixture
+def write(tmp_path, sample_data, monkeypatch):
+    """Writes a config over one of the shipped ones, in a folder that is the current one."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in {'empty.pth': b'', 'damaged.pth': b'no weights'}.items():
+        (tmp_path / name).write_bytes(content)
+
+    def write(change, base='resnet'):
+        roots = ', '.join(f'{part}=dict(data_root={str(sample_data)!r})' for part in PARTS)
+        if base in ('fit', 'regions'):  # of another data set, which is not read
+            roots = ''
+        text = f'_base_ = {str(find_config(BASES[base]))!r}\ndata = dict({roots})\n'
+        (tmp_path / 'base.py').write_text(text)
+        (tmp_path / 'mine.py').write_text(f"_base_ = './base.py'\n{change}\n")
+        return tmp_path / 'mine.py'
+
+    return write
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """Runs one of the scripts in this process and returns the lines in which it is refused."""
+
+    def begin(*arguments, **options):
+        pytest.fail('the command began')
+
+    for name in ('train_segmentor', 'single_gpu_test'):
+        monkeypatch.setattr(mmseg.apis, name, begin)
+
+    def refuse(script, *arguments):
+        monkeypatch.setattr('sys.argv', [script, *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            compat.run_mmseg_script(script)
+        message = stop.value.code
+        assert isinstance(message, str), message  # which Python prints, with status 1
+        assert message.startswith('error: ')
+        assert 'Traceback' not in message
+        assert message.count('\n') <= 2
+        return message
+
+    return refuse
+
+
+PRETRAINED = (
+    'model = dict(backbone=dict(init_cfg=dict(_delete_=True, type="Pretrained", checkpoint="{}")))'
+)
+# A mistake, and what its message must have: the key, what came, what was expected.
+MISTAKES = {
+    'channels of the neck': (
+        'model = dict(neck=dict(in_channels=[64, 128, 256, 1024]))',
+        'model.neck.in_channels=[64, 128, 256, 1024]: expected [64, 128, 256, 512]',
+    ),
+    'levels of the backbone': (
+        'model = dict(backbone=dict(out_indices=(0, 1, 2)))',
+        'model.neck.in_channels=[64, 128, 256, 512]: expected [64, 128, 256]',
+    ),
+    'levels that the backbone lacks': (
+        'model = dict(backbone=dict(out_indices=(0, 1, 2, 4)))',
+        'model.backbone: `max(out_indices) < num_stages` does not hold',
+    ),
+    'channels of the head': (
+        'model = dict(decode_head=dict(in_channels=128))',
+        'model.decode_head.in_channels=128: expected 256, the channels of model.neck at in_index=0',
+    ),
+    'channels of several levels': (
+        'model = dict(decode_head=dict(in_channels=[256, 128], in_index=[0, 1]))',
+        'model.decode_head.in_channels=[256, 128]: expected [256, 256]',
+    ),
+    'index of the head': (
+        'model = dict(decode_head=dict(in_index=4))',
+        'model.decode_head.in_index=4: expected 0 to 3, since model.neck gives 4 of them',
+    ),
+    'unknown backbone': (
+        "model = dict(backbone=dict(type='ResNett'))",
+        "model.backbone.type='ResNett' is not registered; did you mean 'ResNet'?",
+    ),
+    'backbone of a scope that was not imported': (
+        "model = dict(backbone=dict(_delete_=True, type='mmdet.RegNet', arch='regnetx_400mf'))",
+        "model.backbone.type='mmdet.RegNet': mmdet was not imported; write in the config\n"
+        "custom_imports = dict(imports=['dynaseg.mmseg', 'mmdet.models'], ",
+    ),
+    'scope that there is not': (
+        "model = dict(backbone=dict(type='mmcsl.ResNet'))",
+        "model.backbone.type='mmcsl.ResNet': there is no package 'mmcsl'; did you mean 'mmcls'?",
+    ),
+    'missing file of weights': (
+        PRETRAINED.format('absent.pth'),
+        "model.backbone.init_cfg.checkpoint='absent.pth': there is no such file",
+    ),
+    'empty file of weights': (
+        PRETRAINED.format('empty.pth'),
+        "model.backbone.init_cfg.checkpoint='empty.pth' is an empty file",
+    ),
+    'damaged file of weights': (
+        PRETRAINED.format('damaged.pth'),
+        "model.backbone.init_cfg.checkpoint='damaged.pth' cannot be read as weights of PyTorch",
+    ),
+    'missing data': (
+        "data = dict(train=dict(data_root='nowhere'))",
+        'data.train: ',
+    ),
+    'misspelt key of the backbone': (
+        'model = dict(backbone=dict(dept=50))',
+        "model.backbone.dept is unknown to ResNet; did you mean 'depth'?",
+    ),
+    'misspelt key of the head': (
+        'model = dict(decode_head=dict(num_clases=5))',
+        "model.decode_head.num_clases is unknown to ResponseHead; did you mean 'num_classes'?",
+    ),
+    'misspelt key of the evaluation': (
+        "evaluation = dict(metrc='mIoU')",
+        "evaluation.metrc is unknown; did you mean 'metric'?",
+    ),
+    'unknown metric': (
+        "evaluation = dict(metric='mIuO')",
+        "evaluation.metric='mIuO': CocoStuff27Dataset knows mIoU, majority; did you mean 'mIoU'?",
+    ),
+    'misspelt optimizer': (
+        "optimzer = dict(type='Adam', lr=0.001)",
+        "optimzer is read by nothing; did you mean 'optimizer'?",
+    ),
+    'unknown optimizer': (
+        "optimizer = dict(type='SDG')",
+        "optimizer.type='SDG' is not registered; did you mean 'SGD'?",
+    ),
+    'misspelt key of the optimizer': (
+        'optimizer = dict(momentun=0.9)',
+        "optimizer.momentun is unknown to SGD; did you mean 'momentum'?",
+    ),
+    'impossible rate': ('optimizer = dict(lr=-0.1)', 'optimizer: Invalid learning rate: -0.1'),
+    'infinite rate': (
+        "optimizer = dict(lr=float('inf'))",
+        'optimizer.lr=inf: expected a finite number',
+    ),
+    'no iterations': (
+        'runner = dict(max_iters=0)',
+        'runner.max_iters=0: expected a whole number of at least 1',
+    ),
+    'half an interval': (
+        'checkpoint_config = dict(interval=2)\nevaluation = dict(interval=2.5)',
+        'evaluation.interval=2.5: expected a whole number of at least 1',
+    ),
+    'unknown policy': (
+        "lr_config = dict(policy='polly')",
+        "lr_config.policy='polly' is not known; did you mean 'Poly'?",
+    ),
+    'unknown hook': (
+        "custom_hooks = [dict(type='KMeansStart')]",
+        "custom_hooks[0].type='KMeansStart' is not registered; did you mean 'KMeansStartHook'?",
+    ),
+    'wrong type of a hook': (
+        "custom_hooks = [dict(type='KMeansStartHook', num_images='all')]",
+        "custom_hooks[0].num_images='all': expected int",
+    ),
+    'wrong type of a size of batches': (
+        "data = dict(samples_per_gpu='four')",
+        "data.samples_per_gpu='four': expected a whole number of at least 1",
+    ),
+    'wrong type of the head': (
+        "model = dict(decode_head=dict(in_channels='256'))",
+        "model.decode_head.in_channels='256': expected int | Sequence[int]",
+    ),
+    'missing key': (
+        "model = dict(decode_head=dict(_delete_=True, type='ResponseHead'))",
+        'model.decode_head.in_channels is missing: ResponseHead needs it',
+    ),
+    'missing type': (
+        'model = dict(neck=dict(_delete_=True, in_channels=[64]))',
+        'model.neck.type is missing',
+    ),
+    'unknown step': (
+        "data = dict(train=dict(pipeline=[dict(type='LoadImage'), dict(type='RandomFlop')]))",
+        "data.train.pipeline[1].type='RandomFlop' is not registered; did you mean 'RandomFlip'?",
+    ),
+    'stride larger than the image': (
+        'data = dict(train=dict(pipeline=[dict(type="LoadImage"), dict(type="RandomFlip", prob=0), '
+        'dict(type="RandomCrop", crop_size=(24, 24)), dict(type="DefaultFormatBundle"), '
+        'dict(type="Collect", keys=["img"])]))\nmodel = dict(decode_head=dict(in_index=3))',
+        'data.train.pipeline gives images of 24 x 24 pixels, of which model.backbone makes '
+        'features of 1 x 1',
+    ),
+}
+
+
+@pytest.mark.parametrize('mistake', MISTAKES)
+def test_a_mistake_is_named_before_training(write, refuse, monkeypatch, mistake):
+    monkeypatch.delitem(mmcv.cnn.MODELS.children, 'mmdet', raising=False)  # of other tests
+    change, expected = MISTAKES[mistake]
+    path = write(change)
+    assert expected in refuse('train.py', path)
+    assert not Path('work_dirs').exists()
+
+
+def test_errors_name_the_config(write, refuse):
+    path = write('runner = dict(max_iters=0)')
+    assert refuse('train.py', path).startswith(f'error: {path}: runner.max_iters=0')
+
+
+def test_options_of_the_command_are_checked_as_the_config_is(write, refuse):
+    options = ['--cfg-options', 'model.decode_head.in_channels=128']
+    message = refuse('train.py', write(''), *options)
+    assert 'model.decode_head.in_channels=128: expected 256' in message
+
+
+def test_data_is_named_with_its_folder(write, refuse):
+    message = refuse('train.py', write("data = dict(val=dict(data_root='nowhere'))"))
+    assert 'data.val: ' in message
+    assert 'nowhere' in message
+
+
+def test_frozen_backbones_need_weights(write, refuse):
+    path = write('model = dict(backbone=dict(pretrained=False))', 'efficientnet')
+    message = refuse('train.py', path)
+    assert 'model.backbone.init_cfg: EfficientNetLite0 has no weights and is frozen' in message
+
+
+def test_other_backbones_without_weights_give_a_warning():
+    with pytest.warns(UserWarning, match=r'model\.backbone: ResNet starts from random weights'):
+        build_segmentor_from(BASES['resnet'], device='cpu')
+
+
+def test_networks_of_images_are_not_trained(write, refuse):
+    schedule = find_config('_base_/schedules/schedule_100.py').read_text()
+    message = refuse('train.py', write(schedule, 'regions'))
+    assert 'model.test_cfg.fit with regions: such networks are fitted in tests' in message
+
+
+def test_training_without_a_schedule_says_what_is_missing(write, refuse):
+    message = refuse('train.py', write('', 'fit'))
+    assert 'optimizer is missing: training needs it' in message
+    assert 'schedule_200.py' in message
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        ('check_interval=2.5', 'model.test_cfg.fit.check_interval=2.5: expected int'),
+        ('fit_pixels=0.5', 'model.test_cfg.fit.fit_pixels=0.5: expected int | None'),
+        ('lr=float("inf")', 'model.test_cfg.fit.lr=inf: expected a finite number'),
+        (
+            'iteration=5',
+            "model.test_cfg.fit.iteration is unknown to Fitter; did you mean 'iterations'?",
+        ),
+    ],
+)
+def test_fits_are_checked(write, refuse, change, expected):
+    path = write(f'model = dict(test_cfg=dict(fit=dict({change})))', 'fit')
+    assert expected in refuse('test.py', path, 'scratch://', '--eval', 'mIoU')
+
+
+def test_channels_of_fits_are_checked(write, refuse):
+    path = write('model = dict(backbone=dict(in_channels=5))', 'regions')
+    message = refuse('test.py', path, 'scratch://', '--eval', 'mIoU')
+    assert 'model.backbone.in_channels=5: expected 9' in message
+
+
+def save_backbone(path, **config):
+    torch.save(build_backbone({'type': 'ResNet', 'depth': 18, **config}).state_dict(), path)
+
+
+def test_weights_of_another_network_are_refused(write, refuse):
+    save_backbone('other.pth', depth=50)
+    change = PRETRAINED.format('other.pth')
+    message = refuse('train.py', write(change))
+    assert "model.backbone.init_cfg.checkpoint='other.pth' is of another network" in message
+    assert 'layer1.0.conv1.weight: (64, 64, 1, 1), not (64, 64, 3, 3)' in message
+    assert 'model.allow_missing' in message
+
+
+def test_a_whole_model_as_weights_of_a_backbone_says_how(write, refuse):
+    segmentor = build_segmentor_from(BASES['resnet'], device='cpu')
+    torch.save({'state_dict': segmentor.state_dict()}, 'whole.pth')
+    change = PRETRAINED.format('whole.pth')
+    assert "give init_cfg.prefix='backbone.'" in refuse('train.py', write(change))
+
+
+@pytest.fixture
+def other():
+    """A checkpoint of a segmentor with another number of clusters."""
+    config = load_config(BASES['resnet'])
+    config.model.decode_head.num_classes = 5
+    torch.save({'state_dict': build_segmentor_from(config, device='cpu').state_dict()}, 'other.pth')
+    return 'other.pth'
+
+
+def test_checkpoints_of_another_network_are_refused(write, refuse, other):
+    path = write('')
+    for message, key in (
+        (refuse('test.py', path, other, '--eval', 'mIoU'), 'the checkpoint'),
+        (refuse('train.py', path, '--load-from', other), 'load_from'),
+    ):
+        assert f"{key}='other.pth' is of another network" in message
+        assert 'decode_head.conv_seg.weight: (5, 256, 1, 1), not (27, 256, 1, 1)' in message
+        assert 'model.allow_missing' in message
+
+
+@pytest.mark.parametrize('allowed', [['decode_head.'], ['']])
+def test_a_checkpoint_may_be_loaded_in_part_where_the_config_says_so(write, other, allowed):
+    path = write(f'model = dict(allow_missing={allowed})')
+    loaded = build_segmentor_from(path, other, 'cpu').state_dict()
+    saved = torch.load(other, weights_only=True)['state_dict']
+    assert loaded['decode_head.conv_seg.weight'].shape == (27, 256, 1, 1)
+    assert torch.equal(loaded['backbone.conv1.weight'], saved['backbone.conv1.weight'])
+
+
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('empty.pth', 'is an empty file'),
+        ('damaged.pth', 'cannot be read as weights'),
+        ('absent.pth', 'there is no such file'),
+    ],
+)
+def test_checkpoints_that_cannot_be_read_get_a_reason(write, refuse, name, reason):
+    message = refuse('test.py', write('', 'cnn'), name, '--eval', 'mIoU')
+    assert f"the checkpoint='{name}'" in message
+    assert reason in message
+
+
+def test_unknown_metrics_of_a_test_are_named(write, refuse):
+    message = refuse('test.py', write('', 'cnn'), 'scratch://', '--eval', 'mIuO')
+    assert "--eval='mIuO': CocoStuff27Dataset knows mIoU, majority; did you mean 'mIoU'?" in message
+
+
+def test_a_deeper_network_is_another_one(write, refuse):
+    config = load_config(BASES['cnn'])
+    config.model.backbone.num_blocks = 3
+    torch.save(build_segmentor_from(config, device='cpu').state_dict(), 'deeper.pth')
+    message = refuse('test.py', write('', 'cnn'), 'deeper.pth', '--eval', 'mIoU')
+    assert 'have no place in the model (backbone.' in message
+
+
+@pytest.mark.parametrize('command', ['script', 'mim'])
+def test_commands_end_with_the_error_alone(root, write, command):
+    path = write("evaluation = dict(metrc='mIoU')")
+    launcher = {
+        'script': [sys.executable, root / 'tools' / 'train.py'],
+        'mim': [Path(sys.executable).parent / 'mim', 'train', 'dynaseg', '--gpus', '1'],
+    }[command]
+    done = subprocess.run([*map(str, launcher), str(path)], capture_output=True, text=True)
+    assert done.returncode != 0
+    lines = done.stderr.splitlines()
+    start = lines.index(f"error: {path}: evaluation.metrc is unknown; did you mean 'metric'?")
+    assert lines[:start] == []
+    if command == 'script':
+        assert len(lines) <= 3

@@ -1,0 +1,132 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from running import check_outputs, read_map, run
+
+from dynaseg.io.palette import distinct_palette
+from dynaseg.photos.legend import CROP_SIZE, NUM_EXAMPLES, Legend
+from dynaseg.photos.page import LEGEND_NAME
+from dynaseg.photos.regions import RegionChoice
+from dynaseg.predictor import Segmentation
+
+NAMES = ('dark', 'unused', 'middle', 'bright')
+COLOURS = np.array([[10, 10, 10], [0, 0, 0], [120, 130, 120], [240, 240, 230]], np.uint8)
+SETTINGS = {'config': 'a.py', 'label_names': list(NAMES)}
+
+
+def segment(images):
+    """Labels by brightness, which mean the same in every image."""
+    return [
+        Segmentation(np.array([0, 2, 3])[np.digitize(image[..., 0], [64, 192])], names=NAMES)
+        for image in images
+    ]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Six pictures of stripes: the first has all labels, the others not the first one."""
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for number in range(6):
+        labels = np.full((40, 60), 3)
+        labels[:, : 10 + 5 * number] = 2
+        if number == 0:
+            labels[:20, 30:50] = 0
+        Image.fromarray(COLOURS[labels]).save(folder / f'{number}.png')
+    return folder
+
+
+def test_labels_keep_their_value_and_colour(pictures, tmp_path):
+    records = run(pictures, tmp_path / 'out', segment, SETTINGS)
+    check_outputs(tmp_path / 'out')
+    palette = distinct_palette(len(NAMES))
+    for number, record in enumerate(records):
+        labels = read_map(tmp_path / f'out/labels/{number}.png')
+        assert set(np.unique(labels)) == ({0, 2, 3} if number == 0 else {2, 3})
+        assert record['clusters'] == len(np.unique(labels))
+        assert record['shares'] == pytest.approx(
+            {NAMES[label]: (labels == label).mean() for label in np.unique(labels)}, abs=1e-6
+        )
+        for name, (x, y, radius) in record['examples'].items():
+            near = labels[max(0, y - int(radius / 2)) : y + 1, x]
+            assert set(near) == {NAMES.index(name)}
+        overlay = np.array(Image.open(tmp_path / f'out/overlays/{number}.jpg')).astype(int)
+        for label in np.unique(labels):
+            x, y, _ = record['examples'][NAMES[label]]
+            expected = 0.6 * COLOURS[label] + 0.4 * palette[label]
+            np.testing.assert_allclose(overlay[y, x], expected, atol=6)
+        script = (tmp_path / f'out/viewer/{number}.js').read_text()
+        data = json.loads(script[len('dynaseg.receive(') : -len(');\n')])
+        assert {tuple(colour) for colour in data['colours']} == {
+            tuple(palette[label].tolist()) for label in np.unique(labels)
+        }
+
+
+def test_regions_have_the_colour_of_most_of_their_pixels(pictures, tmp_path):
+    choice = RegionChoice(regions=1, min_area=0)
+    run(pictures / '5.png', tmp_path / 'out', segment, SETTINGS, choice=choice)
+    overlay = np.array(Image.open(tmp_path / 'out/overlays/5.jpg')).astype(int)
+    colour = distinct_palette(4)[2]  # 35 of 60 columns
+    np.testing.assert_allclose(overlay[20, 50], 0.6 * COLOURS[3] + 0.4 * colour, atol=6)
+
+
+def test_the_page_has_a_legend(pictures, tmp_path):
+    run(pictures, tmp_path / 'out', segment, SETTINGS)
+    page = (tmp_path / 'out/index.html').read_text()
+    assert page.index('<b>bright</b>') < page.index('<b>middle</b>') < page.index('<b>dark</b>')
+    assert '<b>unused</b>' not in page
+    assert '<dt>label_names</dt>' not in page
+    colour = ', '.join(map(str, distinct_palette(4)[3]))
+    assert f'background: rgb({colour})"></span><b>bright</b>' in page
+    shares = [(60 - 10 - 5 * number) / 60 for number in range(6)]
+    shares[0] -= 20 * 20 / 2400
+    assert f'{100 * np.mean(shares):.1f} %' in page
+    with Image.open(tmp_path / 'out' / LEGEND_NAME) as picture:
+        crops = np.array(picture)
+    assert page.count('<image href="assets/legend.jpg"') == 2 * NUM_EXAMPLES + 1
+    # The first crop is of the first label: its pixels as they are, others veiled.
+    middle = crops[CROP_SIZE // 2, CROP_SIZE // 2]
+    np.testing.assert_allclose(middle, COLOURS[0], atol=16)
+
+
+def test_the_legend_is_the_same_after_other_runs(pictures, tmp_path):
+    run(pictures, tmp_path / 'whole', segment, SETTINGS)
+    for number in (3, 1, 5, 0, 2, 4):
+        run(pictures / f'{number}.png', tmp_path / 'parts', segment, SETTINGS)
+    run(pictures / '3.png', tmp_path / 'parts', segment, SETTINGS, overwrite=True)
+
+    def read(out):
+        page = (out / 'index.html').read_text()
+        return page[page.index('<details class="legend"') : page.index('<div class="cards">')]
+
+    assert read(tmp_path / 'whole') == read(tmp_path / 'parts')
+    legends = [(tmp_path / name / LEGEND_NAME).read_bytes() for name in ('whole', 'parts')]
+    assert legends[0] == legends[1]
+
+
+def test_other_settings_begin_another_legend(pictures, tmp_path):
+    run(pictures, tmp_path / 'out', segment, SETTINGS)
+    settings = SETTINGS | {'config': 'b.py'}
+    run(pictures / '1.png', tmp_path / 'out', segment, settings, overwrite=True)
+    page = (tmp_path / 'out/index.html').read_text()
+    assert 'it is in 1 of them' in page
+    assert '<b>dark</b>' not in page
+
+
+def test_a_record_is_forgotten():
+    record = {
+        'name': 'a',
+        'size': [8, 6],
+        'shares': {'bright': 0.25, 'dark': 0.75},
+        'examples': {'bright': [1, 2, 1.5], 'dark': [5, 3, 2.0]},
+    }
+    legend = Legend(NAMES)
+    legend.note(record)
+    legend.note(record | {'name': 'b', 'shares': {'bright': 1.0}})
+    legend.note({'name': 'c', 'error': 'damaged'})
+    legend.note(record, times=-1)
+    (entry,) = legend.entries()
+    assert (entry['name'], entry['label'], entry['share'], entry['images']) == ('bright', 3, 1.0, 1)
+    assert len(entry['crops']) == 1

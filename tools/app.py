@@ -1,0 +1,9 @@
+#!/usr/bin/env python
+"""Serve the page to segment pictures on: ``dynaseg app``, for ``mim run dynaseg app``."""
+
+import sys
+
+from dynaseg.cli import main
+
+if __name__ == '__main__':
+    sys.exit(main(['app', *sys.argv[1:]]))
