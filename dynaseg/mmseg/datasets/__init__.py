@@ -10,7 +10,13 @@ from dynaseg.mmseg.datasets.cluster_evaluation import (
 )
 from dynaseg.mmseg.datasets.coco_stuff import CocoStuff27Dataset
 from dynaseg.mmseg.datasets.folder import ImageFolderDataset
-from dynaseg.mmseg.datasets.pipelines import EvaluationCrop, LoadCocoStuff27Annotations, LoadImage
+from dynaseg.mmseg.datasets.labelled_camvid import LabelledCamVidDataset
+from dynaseg.mmseg.datasets.pipelines import (
+    EvaluationCrop,
+    LoadCocoStuff27Annotations,
+    LoadImage,
+    LoadNoAnnotations,
+)
 from dynaseg.mmseg.datasets.region_evaluation import RegionEvaluationMixin
 from dynaseg.mmseg.datasets.voc import VOCRegionDataset
 
@@ -26,8 +32,10 @@ __all__ = [
     'CocoStuff27Dataset',
     'EvaluationCrop',
     'ImageFolderDataset',
+    'LabelledCamVidDataset',
     'LoadCocoStuff27Annotations',
     'LoadImage',
+    'LoadNoAnnotations',
     'RegionEvaluationMixin',
     'VOCRegionDataset',
 ]

@@ -1,6 +1,7 @@
 from mmseg.models.builder import LOSSES
 
 from dynaseg.core.losses import DynaSegLoss
+from dynaseg.mmseg.models.auxiliary_loss import DynaSegAuxiliaryLoss, LossPartsHook
 from dynaseg.mmseg.models.efficientnet_lite import EfficientNetLite0
 from dynaseg.mmseg.models.normalized_levels import NormalizedLevels
 from dynaseg.mmseg.models.plain_cnn import PlainCNN
@@ -13,8 +14,10 @@ LOSSES.register_module(module=DynaSegLoss)
 
 __all__ = [
     'DynaSeg',
+    'DynaSegAuxiliaryLoss',
     'DynaSegLoss',
     'EfficientNetLite0',
+    'LossPartsHook',
     'NormalizedLevels',
     'PlainCNN',
     'ResponseHead',

@@ -1,5 +1,5 @@
 from dynaseg.mmseg.datasets.pipelines.coco_stuff import LoadCocoStuff27Annotations
 from dynaseg.mmseg.datasets.pipelines.evaluation_crop import EvaluationCrop
-from dynaseg.mmseg.datasets.pipelines.loading import LoadImage
+from dynaseg.mmseg.datasets.pipelines.loading import LoadImage, LoadNoAnnotations
 
-__all__ = ['EvaluationCrop', 'LoadCocoStuff27Annotations', 'LoadImage']
+__all__ = ['EvaluationCrop', 'LoadCocoStuff27Annotations', 'LoadImage', 'LoadNoAnnotations']
