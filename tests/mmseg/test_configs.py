@@ -30,6 +30,7 @@ PARTS = {
     'r50-fpn': ('ResNet', 'FPN'),
     'efficientnet-lite0': ('EfficientNetLite0', 'NormalizedLevels'),
     'efficientnet-lite0-fpn': ('EfficientNetLite0', 'FPN'),
+    'r18-densecl': ('ResNet', 'NormalizedLevels'),
     'vit-s16': ('TimmFeatures', 'NormalizedLevels'),
 }
 

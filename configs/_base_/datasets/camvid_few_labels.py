@@ -50,7 +50,7 @@ unlabelled = dict(
 )
 test = dict(type=dataset_type, data_root=data_root, subset='val', pipeline=test_pipeline)
 data = dict(
-    samples_per_gpu=8,
+    samples_per_gpu=4,
     workers_per_gpu=1,
     train=[labelled, unlabelled],
     val=test,

@@ -1,7 +1,7 @@
 # Two views of every image, as MoCo v2's, for mmselfsup.
 img_norm_cfg = dict(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
 view_pipeline = [
-    dict(type='RandomResizedCrop', size=112, scale=(0.2, 1.0)),
+    dict(type='RandomResizedCrop', size=64, scale=(0.2, 1.0)),
     dict(
         type='RandomAppliedTrans',
         transforms=[

@@ -1,5 +1,5 @@
 # DynaSeg's loss beside the labels: images without labels train the head as well.
-_base_ = './fcn_efficientnet-lite0_200_camvid.py'
+_base_ = './fcn_efficientnet-lite0_100_camvid.py'
 model = dict(
     decode_head=dict(
         loss_decode=[
