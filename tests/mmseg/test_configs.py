@@ -44,6 +44,7 @@ PARTS = {
     'deit-s16': ('VisionTransformer', 'NormalizedLevels'),
     'timm-mobilenetv3': ('TimmFeatures', 'NormalizedLevels'),
     'vit-s14-dinov2': ('TimmFeatures', 'NormalizedLevels'),
+    'r18-densecl': ('ResNet', 'NormalizedLevels'),
     'vit-s16': ('TimmFeatures', 'NormalizedLevels'),
 }
 
