@@ -9,9 +9,9 @@ from dynaseg.mmseg.configs import DictAction, load_config
 
 DESCRIPTION = """\
 Shows the clusters of a trained segmentor. The output folder gets naming.html, a page on which a
-person names and merges them and which saves names.json, for --names of `dynaseg segment` and for
-data.test.names; it needs no labels. Where the test images of the config have labels, clusters are
-compared with the classes: index.html (a page of everything), clusters.json, confusion.csv,
+person names and merges them and which saves names.json, for --names of `dynaseg segment` and
+model.test_cfg.names; it needs no labels. Where the test images of the config have labels, clusters
+are compared with the classes: index.html (a page of everything), clusters.json, confusion.csv,
 confusion.png and pictures/."""
 
 

@@ -55,8 +55,7 @@ def analyze_clusters(
             regression on the frozen features, as in the linear probe of self-supervised learning.
             It uses labels, so its figures stand under their own name.
         naming_images: images, evenly spaced, that the page for naming shows; 0 for no page.
-        names: file of names of the clusters (:mod:`dynaseg.io.names`), with which that page begins,
-            and whose figures stand under their own name.
+        names: file of names of the clusters (:mod:`dynaseg.io.names`), with which that page begins.
         names_from_labels: if N is positive, the names are made of the labels of every N-th image of
             ``data.train``, and written to ``names.json``.
 
@@ -64,8 +63,8 @@ def analyze_clusters(
         What ``clusters.json`` holds. ``naming`` has what the page for naming shows; ``figures``
         those of each protocol by name: ``hungarian`` (clusters one to one with classes, once for
         the set), ``majority`` (each cluster has its most frequent class: over-clustering, where
-        clusters outnumber classes), ``named`` if there are names and ``linear_probe`` if it is
-        asked for.
+        clusters outnumber classes) and, if asked for, ``linear_probe``. Those of named clusters are
+        for tests with ``test_cfg.names``, which is not used here.
 
     Raises:
         FileNotFoundError: if the config, the checkpoint, the names or the data are not there.
@@ -117,7 +116,7 @@ def analyze_clusters(
     comparison = None
     if has_classes:
         probe = train_set and train_probe(segmentor, train_set, probe_pixels, seed)
-        comparison = Comparison(segmentor, test_set, num_pictures, given, probe)
+        comparison = Comparison(segmentor, test_set, num_pictures, probe)
         analysis |= comparison.analysis
     if naming_images:
         subset = 'train' if 'train' in data else 'test'

@@ -17,7 +17,6 @@ from dynaseg.core.metrics.clusters import (
     sum_tables,
 )
 from dynaseg.io.files import atomic_write, take_evenly, write_file
-from dynaseg.io.names import ClusterNames
 from dynaseg.io.palette import distinct_palette
 from dynaseg.io.reading import read_image
 from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
@@ -34,14 +33,10 @@ class Comparison:
         segmentor: in evaluation mode.
         dataset: with masks and a test pipeline.
         num_pictures: images that are drawn, evenly spaced.
-        names: of the clusters, which are names of classes, if there are any.
         probe: trained on the segmentor's features, if there is one.
 
     Attributes:
         analysis: the figures of each protocol, and what each cluster holds.
-
-    Raises:
-        ValueError: if a name is that of no class.
     """
 
     def __init__(
@@ -49,13 +44,9 @@ class Comparison:
         segmentor: DynaSeg,
         dataset: ClusterEvaluationMixin,
         num_pictures: int = 12,
-        names: ClusterNames | None = None,
         probe: LinearProbe | None = None,
     ) -> None:
         classes = list(dataset.CLASSES)
-        named = None
-        if names is not None:
-            named = names.find_classes(segmentor.num_classes, classes)
         chosen = take_evenly(list(range(len(dataset))), num_pictures) if num_pictures else []
         tables, self.drawn = [], {}
         for index, data in enumerate(load_inputs(segmentor, dataset)):
@@ -71,8 +62,6 @@ class Comparison:
             'hungarian': class_metrics(self.table, self.matched),
             'majority': class_metrics(self.table, match_majority(self.table)),
         }
-        if named is not None:
-            figures['named'] = class_metrics(self.table, named)
         if probe is not None:
             figures['linear_probe'] = evaluate_probe(segmentor, dataset, probe)
         self.analysis = {

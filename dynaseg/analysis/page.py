@@ -9,7 +9,6 @@ TEMPLATES = load_templates(Path(__file__).parent)
 PROTOCOLS = {
     'hungarian': 'Hungarian matching, once for the set',
     'majority': 'Majority vote (over-clustering)',
-    'named': 'Named clusters',
     'linear_probe': 'Linear probe (trained with labels)',
 }
 NUM_LISTED = 3  # classes of a cluster

@@ -203,6 +203,7 @@ class Page {
     this.reset();
     this.refresh();
     this.items.get(cluster).scrollIntoView({ block: 'nearest', inline: 'center' });
+    if ($('cluster').getBoundingClientRect().top < 0) $('cluster').scrollIntoView();
     if (!matchMedia('(pointer: coarse)').matches) this.input.focus({ preventScroll: true });
   }
 

@@ -40,7 +40,8 @@ def read_signature(target: Callable) -> Signature:
         ]
         for one in named:
             hints.setdefault(one.name, annotations.get(one.name, Any))
-        if required is None:
+        hands_on = any(one.kind is one.VAR_POSITIONAL for one in parameters)
+        if required is None and not hands_on:
             required = frozenset(one.name for one in named if one.default is one.empty)
         rest = next((one.name for one in parameters if one.kind is one.VAR_KEYWORD), None)
         is_open = rest is not None

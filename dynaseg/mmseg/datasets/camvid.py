@@ -41,7 +41,6 @@ class CamVidDataset(ClusterEvaluationMixin, CustomDataset):
             ``'annot'`` behind it.
         test_mode: whether masks are needed.
         split: one of those above, or ``'standard'``: 367, 101 and 233 images in three folders.
-        names: of clusters; see :class:`ClusterEvaluationMixin`.
 
     Raises:
         FileNotFoundError: if there are not as many images as CamVid has, or masks are missing; it
@@ -85,7 +84,6 @@ class CamVidDataset(ClusterEvaluationMixin, CustomDataset):
         ann_dir: str | None = None,
         test_mode: bool = False,
         split: str = 'last67',
-        names: str | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
@@ -104,7 +102,6 @@ class CamVidDataset(ClusterEvaluationMixin, CustomDataset):
             test_mode=test_mode,
             ignore_index=VOID,
             gt_seg_map_loader_cfg={'imdecode_backend': 'pillow'},
-            names=names,
         )
 
     def load_annotations(

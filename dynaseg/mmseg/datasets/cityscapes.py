@@ -34,7 +34,6 @@ class Cityscapes27Dataset(ClusterEvaluationMixin, CustomDataset):
         data_root: the folder of the layout above.
         evaluation_crop: as of :class:`~dynaseg.mmseg.datasets.CocoStuff27Dataset`.
         test_mode: whether the masks are needed.
-        names: of clusters; see :class:`ClusterEvaluationMixin`.
 
     Raises:
         ValueError: if a subset is unknown, or ``evaluation_crop`` is no positive integer.
@@ -107,7 +106,6 @@ class Cityscapes27Dataset(ClusterEvaluationMixin, CustomDataset):
         data_root: str = 'data/cityscapes',
         evaluation_crop: int | None = None,
         test_mode: bool = False,
-        names: str | None = None,
     ) -> None:
         self.subsets = (subset,) if isinstance(subset, str) else tuple(subset)
         unknown = [name for name in self.subsets if name not in SUBSETS]
@@ -119,7 +117,6 @@ class Cityscapes27Dataset(ClusterEvaluationMixin, CustomDataset):
             ann_dir='gtFine',
             data_root=data_root,
             test_mode=test_mode,
-            names=names,
         )
         self.gt_seg_map_loader = LoadByTable(
             make_cityscapes27_table(), 'ids of Cityscapes, 0 to 33 or 255'

@@ -24,15 +24,22 @@ from dynaseg.core.metrics.clusters import (
     nan_mean,
     sum_tables,
 )
-from dynaseg.io.names import read_names
+from dynaseg.io.files import name_some
+from dynaseg.io.names import UNNAMED
 from dynaseg.mmseg.datasets.pipelines.evaluation_crop import EvaluationCrop
 from dynaseg.mmseg.errors import UserError
 
 
 class ClusterCounts(NamedTuple):
-    """The contingency table of one image, (K, C); see :func:`contingency_table`."""
+    """What is counted of an image.
+
+    Attributes:
+        table: contingency table, (K, C); see :func:`contingency_table`.
+        names: of the labels, if they have any.
+    """
 
     table: np.ndarray
+    names: tuple[str, ...] | None = None
 
 
 class ClusterEvaluationMixin:
@@ -43,14 +50,8 @@ class ClusterEvaluationMixin:
     once for the whole set (Hungarian method) and reports what MMSegmentation reports, under its
     names. Clusters may outnumber the classes; the pixels of those left over are wrong.
 
-    Args:
-        names: file of names of the clusters (:mod:`dynaseg.io.names`), which are names of classes;
-            the figures of the clusters so named are reported as well, as ``named_mIoU`` and so on.
-        *args: of the data set.
-        **kwargs: likewise.
-
-    Raises:
-        FileNotFoundError, ValueError: if there are no such names.
+    Label maps of named clusters (``test_cfg.names``) are not matched to anything: their figures are
+    reported as ``named_mIoU`` and so on, and those of no other protocol.
 
     Attributes:
         CLASS_GROUPS: names of groups of classes and their indices; the mean IoU and accuracy of
@@ -59,16 +60,6 @@ class ClusterEvaluationMixin:
 
     CLASS_GROUPS: Mapping[str, Sequence[int]] = {}
     METRICS = ('mIoU', 'majority')
-
-    def __init__(self, *args, names: str | None = None, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.names = None
-        if names is not None:
-            self.names = read_names(names)
-            try:
-                self.names.check_classes(self.CLASSES)
-            except ValueError as error:
-                raise ValueError(f'{names}: {error}') from error
 
     def pre_eval(
         self, preds: Sequence[np.ndarray] | np.ndarray, indices: Sequence[int] | int
@@ -99,7 +90,10 @@ class ClusterEvaluationMixin:
             except ValueError as error:
                 seg_map = self.img_infos[index]['ann']['seg_map']
                 raise ValueError(f'{self.ann_dir}/{seg_map}: {error}') from error
-            counts.append(ClusterCounts(table))
+            names = getattr(pred, 'names', None)
+            if names is not None:
+                self._find_classes(names)  # which says at once that one is no class
+            counts.append(ClusterCounts(table, names))
         return counts
 
     def read_classes(self, index: int) -> np.ndarray:
@@ -153,9 +147,8 @@ class ClusterEvaluationMixin:
             ``aAcc``, ``mIoU``, ``mAcc``, ``IoU.CLASS`` and ``Acc.CLASS``, the groups of
             ``CLASS_GROUPS``, and ``mIoU_per_image`` and ``aAcc_per_image``, the mean over the
             images after matching each image anew. The last two follow another protocol and
-            compare only with figures of their own kind. With names of the clusters,
-            ``named_aAcc``, ``named_mIoU`` and so on: nothing is matched to these labels, and
-            clusters without a name are wrong.
+            compare only with figures of their own kind. Of named clusters
+            ``named_aAcc``, ``named_mIoU`` and so on alone: labels without a name are wrong.
 
         Raises:
             ValueError: if a metric is unknown, there are no results, or no pixel has a label.
@@ -176,6 +169,10 @@ class ClusterEvaluationMixin:
                 f'{self.ann_dir}: none of {len(tables)} images has a labelled pixel (all are '
                 f'{self.ignore_index}): there is nothing to evaluate against'
             )
+        if results[0].names is not None:
+            assignment = self._find_classes(results[0].names)[: len(table)]
+            named = self._report(class_metrics(table, assignment), 'named clusters', logger)
+            return {f'named_{name}': value for name, value in named.items()}
         figures = self._report(
             class_metrics(table, match_hungarian(table)), 'Hungarian matching', logger
         )
@@ -193,13 +190,20 @@ class ClusterEvaluationMixin:
                 class_metrics(table, match_majority(table)), 'majority vote', logger
             )
             figures.update({f'majority_{name}': value for name, value in majority.items()})
-        if self.names is not None:
-            number = max(len(table), 1 + max(self.names.names))
-            assignment = self.names.find_classes(number, self.CLASSES)[: len(table)]
-            print_log(f'names were made from: {self.names.made_from}', logger)
-            named = self._report(class_metrics(table, assignment), 'named', logger)
-            figures.update({f'named_{name}': value for name, value in named.items()})
         return figures
+
+    def _find_classes(self, names: Sequence[str]) -> np.ndarray:
+        """Find the class of each name, -1 of what has none."""
+        given = [name for name in names if name != UNNAMED]
+        unknown = [repr(name) for name in given if name not in self.CLASSES]
+        if unknown:
+            raise UserError(
+                f'clusters have the names {name_some(unknown)}, which are none of the classes of '
+                f'{type(self).__name__} ({", ".join(self.CLASSES)}): name clusters by them, or '
+                'leave them out'
+            )
+        classes = list(self.CLASSES)
+        return np.array([-1 if name == UNNAMED else classes.index(name) for name in names])
 
     def _report(
         self, metrics: ClassMetrics, matching: str, logger: Logger | str | None

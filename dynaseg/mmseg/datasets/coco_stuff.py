@@ -48,7 +48,6 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
             PiCIE, DenseSiam and STEGO; by default the whole image at its own size. See
             :class:`EvaluationCrop`, which then follows the pipeline's first step.
         test_mode: whether the masks are needed.
-        names: of clusters; see :class:`ClusterEvaluationMixin`.
 
     Raises:
         ValueError: if ``subset`` or ``categories`` is unknown, ``evaluation_crop`` is no positive
@@ -65,7 +64,6 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
         split_file: str = SPLIT_FILE,
         evaluation_crop: int | None = None,
         test_mode: bool = False,
-        names: str | None = None,
     ) -> None:
         if subset not in ('train2017', 'val2017'):
             raise ValueError(f"subset must be 'train2017' or 'val2017', got {subset!r}")
@@ -84,7 +82,6 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
             data_root=data_root,
             classes=None,
             test_mode=test_mode,
-            names=names,
         )
         self.gt_seg_map_loader = loader
 

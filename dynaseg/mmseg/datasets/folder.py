@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 from collections.abc import Sequence
 from logging import Logger
 from pathlib import Path
@@ -9,9 +10,10 @@ from mmseg.datasets.builder import DATASETS
 
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import IMAGE_SUFFIXES, name_some, take_evenly, walk_images
-from dynaseg.io.names import read_names
 from dynaseg.io.palette import distinct_palette
 from dynaseg.io.writing import write_label_map
+from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
+from dynaseg.mmseg.datasets.pipelines.loading import read_mask
 
 NUM_COLOURS = 256
 
@@ -29,33 +31,30 @@ class ImageFolderDataset(CustomDataset):
         img_dir: the folder. Files ending in .jpg, .jpeg, .png, .tif, .tiff, .webp or .bmp, in
             upper or lower case, are images; hidden files and folders are passed over.
         max_images: take only so many, evenly spaced in the order of their names; all if None.
-        names: file of names of a checkpoint's clusters (:mod:`dynaseg.io.names`), of which label
-            maps are then made.
         **kwargs: other arguments of MMSegmentation's ``CustomDataset``, such as ``data_root`` and
             ``test_mode``.
 
     Raises:
-        FileNotFoundError: if the folder does not exist or holds no image, or the names are absent.
-        ValueError: if ``max_images`` is below 1, or the names are unfit.
+        FileNotFoundError: if the folder does not exist or holds no image.
+        ValueError: if ``max_images`` is below 1.
     """
 
     # Clusters have numbers alone; names and colours are for what MMSegmentation draws.
     CLASSES = tuple(f'cluster {index}' for index in range(NUM_COLOURS))
     PALETTE = distinct_palette(NUM_COLOURS).tolist()
+    METRICS = ()
 
     def __init__(
         self,
         pipeline: list[dict],
         img_dir: str,
         max_images: int | None = None,
-        names: str | None = None,
         **kwargs,
     ) -> None:
         if max_images is not None and max_images < 1:
             raise ValueError(f'max_images must be at least 1, got {max_images}')
         super().__init__(pipeline, img_dir, **kwargs)
         self.img_infos = take_evenly(self.img_infos, max_images)
-        self.names = None if names is None else read_names(names)
 
     def load_annotations(
         self,
@@ -110,9 +109,6 @@ class ImageFolderDataset(CustomDataset):
             path = Path(imgfile_prefix, f'{self.img_infos[index]["filename"]}.png')  # one each
             if isinstance(labels, RegionHierarchy):
                 labels = labels.regions()
-            elif self.names is not None:
-                number = 1 + max(int(labels.max()), *self.names.names)
-                labels = self.names.number_labels(number)[0][labels]
             write_label_map(path, np.asarray(labels))
             paths.append(str(path))
         return paths
@@ -122,6 +118,70 @@ class ImageFolderDataset(CustomDataset):
             f'{self.img_dir}: {type(self).__name__} has no labels to evaluate against; test with '
             '--format-only, --show-dir or --out instead of --eval, and train with --no-validate'
         )
+
+
+@DATASETS.register_module()
+class LabelledFolderDataset(ClusterEvaluationMixin, ImageFolderDataset):
+    """The images of a folder with masks of the same names in another, which evaluate clusters.
+
+    The mask of FOLDER/NAME.jpg is FOLDER/NAME.png below ``ann_dir``: one 8-bit channel, a class's
+    index a pixel, 255 where there is no label.
+
+    Args:
+        pipeline: the processing of an image, as in MMSegmentation.
+        img_dir: the folder of the images, as :class:`ImageFolderDataset`.
+        ann_dir: the folder of the masks; not read for training.
+        classes: the classes' names, in the order of their indices, or a file with one a line.
+        **kwargs: as for :class:`ImageFolderDataset`; with ``reduce_zero_label=True`` 0 is no class
+            and the first one is 1.
+
+    Raises:
+        FileNotFoundError: if a folder does not exist, or in tests an image has no mask.
+        ValueError: if there are no classes, or two images have one mask.
+    """
+
+    CLASSES = PALETTE = None
+
+    def __init__(
+        self,
+        pipeline: list[dict],
+        img_dir: str,
+        ann_dir: str,
+        classes: Sequence[str] | str,
+        **kwargs,
+    ) -> None:
+        if not classes:
+            raise ValueError(f'classes must be the names of the classes, got {classes!r}')
+        super().__init__(pipeline, img_dir, ann_dir=ann_dir, classes=classes, **kwargs)
+
+    def load_annotations(
+        self,
+        img_dir: str,
+        img_suffix: str,
+        ann_dir: str,
+        seg_map_suffix: str,
+        split: str | None,
+    ) -> list[dict]:
+        """List the images and their masks."""
+        names = list_images(img_dir)
+        masks = [f'{os.path.splitext(name)[0]}{seg_map_suffix}' for name in names]
+        twice = [mask for mask, count in Counter(masks).items() if count > 1]
+        if twice:
+            raise ValueError(f'{img_dir}: several images have the same mask: {name_some(twice)}')
+        missing = [mask for mask in masks if not os.path.isfile(os.path.join(ann_dir, mask))]
+        if missing and self.test_mode:
+            raise FileNotFoundError(
+                f'{len(missing)} of {len(masks)} images have no mask in {ann_dir}: '
+                f'{name_some(missing)}'
+            )
+        return [
+            {'filename': name, 'ann': {'seg_map': mask}}
+            for name, mask in zip(names, masks, strict=True)
+        ]
+
+    def get_gt_seg_map_by_idx(self, index: int) -> np.ndarray:
+        """Read the mask of an image, (H, W)."""
+        return read_mask(os.path.join(self.ann_dir, self.img_infos[index]['ann']['seg_map']))
 
 
 def list_images(folder: str) -> list[str]:

@@ -42,7 +42,6 @@ class Potsdam3Dataset(ClusterEvaluationMixin, CustomDataset):
         data_root: the folder of the layout above.
         evaluation_crop: as of :class:`~dynaseg.mmseg.datasets.CocoStuff27Dataset`.
         test_mode: whether the masks are needed.
-        names: of clusters; see :class:`ClusterEvaluationMixin`.
 
     Raises:
         ValueError: if ``subset`` is unknown, ``evaluation_crop`` is no positive integer, or the
@@ -60,7 +59,6 @@ class Potsdam3Dataset(ClusterEvaluationMixin, CustomDataset):
         data_root: str = 'data/potsdam',
         evaluation_crop: int | None = None,
         test_mode: bool = False,
-        names: str | None = None,
     ) -> None:
         if subset not in SPLIT_FILES:
             raise ValueError(f'subset must be one of {tuple(SPLIT_FILES)}, got {subset!r}')
@@ -71,7 +69,6 @@ class Potsdam3Dataset(ClusterEvaluationMixin, CustomDataset):
             ann_dir='masks',
             data_root=data_root,
             test_mode=test_mode,
-            names=names,
         )
         table = np.full(256, UNKNOWN, dtype=np.uint8)
         table[: len(COARSE)], table[255] = COARSE, IGNORE_INDEX

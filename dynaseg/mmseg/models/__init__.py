@@ -2,6 +2,7 @@ from mmseg.models.builder import LOSSES
 
 from dynaseg.core.losses import DynaSegLoss
 from dynaseg.core.smoothness import SmoothnessLoss
+from dynaseg.mmseg.models.auxiliary_loss import DynaSegAuxiliaryLoss, LossPartsHook
 from dynaseg.mmseg.models.efficientnet_lite import (
     EfficientNetLite0,
     EfficientNetLite1,
@@ -21,10 +22,12 @@ LOSSES.register_module(module=SmoothnessLoss)
 
 __all__ = [
     'DynaSeg',
+    'DynaSegAuxiliaryLoss',
     'DynaSegLoss',
     'EfficientNetLite0',
     'EfficientNetLite1',
     'EfficientNetLite2',
+    'LossPartsHook',
     'NoiseWhitening',
     'NormalizedLevels',
     'PlainCNN',

@@ -201,6 +201,7 @@ class TrainedPredictor:
         self.segmentor = segmentor
         self.settings = settings
         number = segmentor.num_classes
+        names = names or segmentor.names
         if names is None:
             self.table = np.arange(number)
             self.names = name_clusters(number)

@@ -17,6 +17,7 @@ class RefinedVotesMixin:
     Attributes:
         refinement: along the edges of images, or None.
         groups: the clusters that vote together, a number each, or None.
+        names: of the clusters, where ``test_cfg`` has them.
     """
 
     def prepare_votes(self, test_cfg: Mapping) -> None:
@@ -25,13 +26,14 @@ class RefinedVotesMixin:
         Raises:
             FileNotFoundError, ValueError, TypeError: if one is unfit; it is named.
         """
-        self.refinement = self.groups = None
+        self.refinement = self.groups = self.names = None
         if test_cfg.get('refine') is not None:
             with named('test_cfg.refine'):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
         if test_cfg.get('names') is not None:
             with named('test_cfg.names'):
-                self.vote_by_names(read_names(test_cfg['names']))
+                self.names = read_names(test_cfg['names'])
+                self.vote_by_names(self.names)
 
     def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
         """Compute the probabilities of the clusters, refined where ``test_cfg`` says so.

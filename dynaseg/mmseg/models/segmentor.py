@@ -30,6 +30,7 @@ from dynaseg.mmseg.models.predictors import (
     named,
 )
 from dynaseg.mmseg.models.refined_votes import RefinedVotesMixin
+from dynaseg.mmseg.named_labels import NamedLabels
 from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
@@ -63,7 +64,8 @@ class DynaSeg(
             enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
             which also bounds larger images; with ``refine``, a dict of arguments of
             :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges; with
-            ``names``, a file of :mod:`dynaseg.io.names`, clusters of one name vote together. With
+            ``names``, a file of :mod:`dynaseg.io.names`, clusters of one name vote together, and
+            labels are those of the names, of which data sets report figures of their own. With
             ``fit``, a dict, every test image is fitted from the segmentor's weights with the head's
             loss, and these four have no place; it holds arguments of
             :class:`dynaseg.core.Fitter`, ``refine``, a dict of arguments of
@@ -292,7 +294,11 @@ class DynaSeg(
         height, width = meta['img_shape'][:2]
         size = meta['ori_shape'][:2] if rescale else (height, width)
         probabilities = self.predict(img[:, :, :height, :width], size, meta)
-        return enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy()
+        labels = enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy()
+        if self.names is None:
+            return labels
+        table, names = self.names.number_labels(self.num_classes)
+        return NamedLabels(table[labels], names)
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
         """Refuse where images are fitted: each augmentation would have clusters of its own."""
@@ -316,7 +322,8 @@ class DynaSeg(
         classes = self.CLASSES
         try:
             number = max(self.num_classes, int(result[0].max()) + 1)
-            self.CLASSES = [str(cluster) for cluster in range(number)]
+            names = getattr(result[0], 'names', None)
+            self.CLASSES = names or [str(cluster) for cluster in range(number)]
             return super().show_result(img, result, distinct_palette(number), **kwargs)
         finally:
             self.CLASSES = classes

@@ -4,9 +4,9 @@ from mmseg.datasets import CustomDataset, build_dataset
 from PIL import Image
 
 from dynaseg.core.metrics.clusters import class_metrics, contingency_table, match_hungarian
-from dynaseg.io.names import ClusterNames, write_names
 from dynaseg.mmseg.datasets import ClusterCustomDataset
 from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.named_labels import NamedLabels
 
 CLASSES = ('ground', 'tree', 'sky')
 SHAPE = (12, 16)
@@ -182,35 +182,31 @@ def test_the_data_set_stays_mmsegmentations():
     assert issubclass(ClusterCustomDataset, CustomDataset)
 
 
-def test_named_clusters_have_figures_of_their_own(folder):
-    path = folder / 'names.json'
-    write_names(path, ClusterNames({0: 'sky', 1: 'ground', 4: 'sky', 9: 'tree'}, 'a person'))
-    labels = [np.where(label == 2, 4, label) for label in guesses(folder)]
-    plain, dataset = build(folder), build(folder, names=str(path))
-    figures = dataset.evaluate(pre_evaluated(dataset, labels), logger='silent')
-    named = {name: value for name, value in figures.items() if name.startswith('named_')}
-    assert {name: figures[name] for name in figures if name not in named} == plain.evaluate(
-        pre_evaluated(plain, labels), logger='silent'
-    )
-    assigned = np.array([2, 0, -1, -1, 2])
+def test_named_labels_have_figures_of_their_own_alone(folder):
+    names = ('ground', 'sky', 'unnamed')
+    labels = [NamedLabels(label, names) for label in guesses(folder)]
+    dataset = build(folder)
+    figures = dataset.evaluate(pre_evaluated(dataset, labels), ['mIoU', 'majority'])
+    assert {name for name in figures if not name.startswith('named_')} == set()
+    assigned = np.array([0, 2, -1])
     predicted = np.concatenate([assigned[label].ravel() for label in labels])
     truth = np.concatenate([one.ravel() for one in truths(folder)])
     predicted, truth = predicted[truth != 255], truth[truth != 255]
-    assert named['named_aAcc'] == pytest.approx((predicted == truth).mean())
+    assert figures['named_aAcc'] == pytest.approx((predicted == truth).mean())
     ious = [
         ((predicted == one) & (truth == one)).sum() / ((predicted == one) | (truth == one)).sum()
         for one in range(3)
     ]
-    assert ious[1] == named['named_IoU.tree'] == 0  # its cluster is in no image
-    assert named['named_mIoU'] == pytest.approx(np.mean(ious))
+    assert ious[1] == figures['named_IoU.tree'] == 0
+    assert figures['named_mIoU'] == pytest.approx(np.mean(ious))
 
 
-def test_names_of_no_class_are_refused_at_once(folder):
-    write_names(folder / 'names.json', ClusterNames({0: 'bridge'}, 'a person'))
-    with pytest.raises(ValueError, match=r"names\.json: 'bridge' are none of the classes \(ground"):
-        build(folder, names=str(folder / 'names.json'))
-    with pytest.raises(FileNotFoundError, match=r'no file of names .*absent\.json'):
-        build(folder, names=str(folder / 'absent.json'))
+def test_names_of_no_class_are_refused_at_the_first_image(folder):
+    dataset = build(folder)
+    labels = NamedLabels(np.zeros(SHAPE, int), ('bridge', 'sky'))
+    message = r"names 'bridge', which are none of the classes of ClusterCustomDataset \(ground, "
+    with pytest.raises(UserError, match=message):
+        dataset.pre_eval(labels, 0)
 
 
 def test_images_without_a_labelled_pixel_are_no_figures(folder):

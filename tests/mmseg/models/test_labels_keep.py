@@ -18,6 +18,7 @@ from dynaseg.io.palette import distinct_palette
 from dynaseg.io.writing import read_label_map
 from dynaseg.mmseg.build import build_segmentor_from
 from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.models.predictors import TrainedPredictor
 
 SIZES = [(40, 56), (56, 40), (40, 56), (31, 77), (64, 64), (90, 120), (8, 9), (50, 50), (120, 33)]
 SIZES.append((200, 150))  # more pixels than predict_pixels
@@ -143,24 +144,29 @@ def test_names_are_labels(folder, together):
         workers=1,
         names=folder / 'names.json',
     )
-    config = load_config(folder / 'config.py')
-    config.data.test.update(names=str(folder / 'names.json'), test_mode=True)
-    config.model.test_cfg.names = str(folder / 'names.json')
-    dataset = build_dataset(config.data.test)
-    model = build_segmentor_from(config, folder / 'a.pth', 'cpu')
-    with torch.no_grad():
-        voted = [model(return_loss=False, **data)[0] for data in load_inputs(model, dataset)]
-    assert any((one != other).any() for one, other in zip(voted, together, strict=True))
-    for number, labels in enumerate(voted):
+    model = build_segmentor_from(folder / 'config.py', folder / 'a.pth', 'cpu')
+    names = ClusterNames(clusters, 'a test')
+    model.vote_by_names(names)
+    table = names.number_labels(CLUSTERS)[0]
+    for number in range(len(SIZES)):
         named = read_label_map(folder / f'named/labels/{number}.png')
-        assert np.array_equal(named, np.where(labels == 0, 2, labels % 2))
+        pixels = np.asarray(Image.open(folder / f'photos/{number}.png'))
+        votes = TrainedPredictor(model, model.segmentation)([pixels])[0].labels
+        assert np.array_equal(named, table[votes])
         shares = {
             name: round(float((named == label).mean()), 6)
             for label, name in enumerate(['even', 'odd', 'unnamed'])
             if (named == label).any()
         }
         assert records[number]['shares'] == shares
-    for number, path in enumerate(dataset.format_results(voted, str(folder / 'formatted'))):
+    config = load_config(folder / 'config.py')
+    config.model.test_cfg.names = str(folder / 'names.json')
+    dataset = build_dataset({**config.data.test, 'test_mode': True})
+    model = build_segmentor_from(config, folder / 'a.pth', 'cpu')
+    with torch.no_grad():
+        tested = [model(return_loss=False, **data)[0] for data in load_inputs(model, dataset)]
+    assert all(labels.names == ('even', 'odd', 'unnamed') for labels in tested)
+    for number, path in enumerate(dataset.format_results(tested, str(folder / 'formatted'))):
         named = read_label_map(folder / f'named/labels/{number}.png')
         assert np.array_equal(read_label_map(path), named)
     page = (folder / 'named/index.html').read_text()

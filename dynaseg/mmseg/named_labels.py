@@ -1,0 +1,27 @@
+import numpy as np
+
+
+class NamedLabels(np.ndarray):
+    """A label map whose labels have names, as those of named clusters do.
+
+    Args:
+        labels: integers from 0, (H, W).
+        names: of the labels.
+
+    Attributes:
+        names: of the labels; None of arrays that were computed from such a map.
+
+    Example:
+        >>> labels = NamedLabels(np.array([[0, 1]]), ('road', 'sky'))
+        >>> labels.names, (labels == 1).names
+        (('road', 'sky'), None)
+    """
+
+    def __new__(cls, labels: np.ndarray, names: tuple[str, ...]) -> 'NamedLabels':
+        """Give names to the labels of a map, which is not copied."""
+        named = np.asarray(labels).view(cls)
+        named.names = tuple(names)
+        return named
+
+    def __array_finalize__(self, source: np.ndarray | None) -> None:
+        self.names = None
