@@ -10,13 +10,15 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from kill_training import read_log
 from PIL import Image
 from share_training import TOOLS, started_by
 
-INTERVAL = 0.2  # seconds between samples
+INTERVAL = 0.1  # seconds between samples
 PARTS = 10
 
 
@@ -36,18 +38,40 @@ def resident(pid: int) -> float:
     return pages * 4096 / 2**20
 
 
-def measure(name: str, command: list[str], log: Path) -> None:
-    """Run a command and print its memory: the median of each tenth of its samples."""
-    samples = []
+def measure(
+    name: str, command: list[str], log: Path, progress: Callable[[], int], total: int
+) -> None:
+    """Run a command and print its memory at each tenth of its work.
+
+    Args:
+        name: what it does.
+        command: the command.
+        log: where its output goes.
+        progress: counts what it has done.
+        total: what it is to do.
+    """
+    found = []
     with log.open('wb') as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         while process.poll() is None:
-            samples.append(resident(process.pid))
+            memory = resident(process.pid)
+            if progress() >= total * (len(found) + 1) / PARTS:
+                found.append(memory)
             time.sleep(INTERVAL)
     if process.returncode:
         sys.exit(f'error: {name} failed: see {log}')
-    medians = [np.median(part) for part in np.array_split(samples, PARTS)]
-    print(f'{name}: {" ".join(f"{median:.0f}" for median in medians)} MiB', flush=True)
+    print(f'{name}: {" ".join(f"{memory:.0f}" for memory in found)} MiB', flush=True)
+
+
+def count_iterations(work_dir: Path) -> int:
+    """Count the iterations that a training has logged."""
+    records = read_log(work_dir) if work_dir.is_dir() else []
+    return records[-1]['iter'] if records else 0
+
+
+def count_lines(path: Path) -> int:
+    """Count the lines of a file, which may not be there yet."""
+    return path.read_bytes().count(b'\n') if path.exists() else 0
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -86,6 +110,8 @@ def main(arguments: list[str] | None = None) -> None:
             *('--seed', '0', '--work-dir', str(options.out / 'work')),
         ],
         options.out / 'train.txt',
+        lambda: count_iterations(options.out / 'work'),
+        options.iterations,
     )
     measure(
         f'segment, {options.images} images',
@@ -94,6 +120,8 @@ def main(arguments: list[str] | None = None) -> None:
             *('--out-dir', str(options.out / 'outputs')),
         ],
         options.out / 'segment.txt',
+        lambda: count_lines(options.out / 'outputs' / 'results.jsonl'),
+        options.images,
     )
 
 

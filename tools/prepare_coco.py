@@ -1,5 +1,9 @@
 #!/usr/bin/env python
-"""Check a download of COCO-Stuff: the layout, the split files and the masks' ids."""
+"""Check a download of COCO-Stuff: the layout, the split files and the masks' ids.
+
+With --partial, a part of the listed images will do: those that are there are listed in a split file
+of their own, for data.train.split_file and data.test.split_file.
+"""
 
 import argparse
 import hashlib
@@ -10,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.contrib.concurrent import process_map
 
+from dynaseg.io.files import write_file
 from dynaseg.mmseg.datasets.coco_stuff import (
     IMAGE_SUFFIXES,
     SPLIT_FILE,
@@ -52,7 +57,9 @@ def check_mask(path: Path) -> str | None:
     return None
 
 
-def check(root: Path, subset: str, official: bool, masks: bool, workers: int) -> Iterator[str]:
+def check(
+    root: Path, subset: str, official: bool, masks: bool, workers: int, partial: str | None = None
+) -> Iterator[str]:
     """Find what is wrong with one subset.
 
     Args:
@@ -61,6 +68,8 @@ def check(root: Path, subset: str, official: bool, masks: bool, workers: int) ->
         official: whether the split file must be PiCIE's.
         masks: whether every mask is opened and its ids are checked.
         workers: processes that open masks.
+        partial: name of the split file to be written with the ids that have an image and a mask,
+            whereupon missing ones are no problem unless all are; its line is printed.
 
     Yields:
         One sentence a problem.
@@ -80,14 +89,29 @@ def check(root: Path, subset: str, official: bool, masks: bool, workers: int) ->
         'images': (root / layout[0] / subset, IMAGE_SUFFIXES),
         'masks': (root / layout[1] / subset, ('.png',)),
     }
-    for kind, (folder, suffixes) in folders.items():
-        try:
-            require(ids, list_folder(folder, suffixes), f'file in {folder}', kind)
-        except FileNotFoundError as error:
-            yield str(error)
+    found = {kind: list_folder(*place) for kind, place in folders.items()}
+    if partial is None:
+        for kind, (folder, _) in folders.items():
+            try:
+                require(ids, found[kind], f'file in {folder}', kind)
+            except FileNotFoundError as error:
+                yield str(error)
+    else:
+        lacking = {kind: sum(name not in names for name in ids) for kind, names in found.items()}
+        present = [name for name in ids if name in found['images'] and name in found['masks']]
+        summary = (
+            f'{len(present)} of {len(ids)} listed images are there with their masks; missing: '
+            f'{lacking["images"]} images, {lacking["masks"]} masks'
+        )
+        if not present:
+            yield summary
+            return
+        write_file(split.with_name(partial), ''.join(f'{name}\n' for name in present))
+        print(f'{subset}: {summary}; those present are listed in {split.with_name(partial)}')
+        ids = present
     if masks:
         folder = folders['masks'][0]
-        paths = [path for path in (folder / f'{name}.png' for name in ids) if path.exists()]
+        paths = [folder / f'{name}.png' for name in ids if name in found['masks']]
         problems = process_map(check_mask, paths, max_workers=workers, chunksize=64, unit='mask')
         yield from filter(None, problems)
 
@@ -100,9 +124,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--any-split', action='store_true', help="accept other split files than PiCIE's"
     )
+    parser.add_argument(
+        '--partial',
+        metavar='NAME',
+        help='accept a part of the listed images, and list those present in this split file',
+    )
     parser.add_argument('--skip-masks', action='store_true', help="do not check the masks' ids")
     parser.add_argument('--workers', type=int, default=2, help='processes that open masks')
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    name = options.partial
+    if name is not None and (name != Path(name).name or name in ('', SPLIT_FILE)):
+        parser.error(f'--partial must be a file name, other than {SPLIT_FILE}')
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -117,13 +150,14 @@ def main(arguments: list[str] | None = None) -> int:
                 official=not options.any_split,
                 masks=not options.skip_masks,
                 workers=options.workers,
+                partial=options.partial,
             )
         )
         failed |= bool(problems)
         for problem in problems:
             print(f'{subset}: {problem}', file=sys.stderr)
         if not problems:
-            print(f'{subset}: complete')
+            print(f'{subset}: {"complete" if options.partial is None else "usable in part"}')
     return int(failed)
 
 

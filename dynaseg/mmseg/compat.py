@@ -153,6 +153,30 @@ def collect_results(result_part: list, size: int, tmpdir: str | None = None) -> 
     return list(chain.from_iterable(zip_longest(*parts)))[:size]
 
 
+def repair_mmselfsup() -> None:
+    """Let mmselfsup's momentum contrast (MoCo, DenseCL) train in one process, on a CPU too.
+
+    It gathers keys and shuffles images over the processes of a group, on GPUs. In one process there
+    is nothing to gather, and the order within a batch does not matter to a batch normalisation.
+    """
+    from mmselfsup import utils  # which few need and takes seconds
+    from mmselfsup.models.algorithms import densecl, moco
+
+    def gather(tensor: torch.Tensor) -> torch.Tensor:
+        return utils.concat_all_gather(tensor) if dist.is_initialized() else tensor
+
+    def shuffle(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return utils.batch_shuffle_ddp(images) if dist.is_initialized() else (images, None)
+
+    def unshuffle(images: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+        return utils.batch_unshuffle_ddp(images, order) if dist.is_initialized() else images
+
+    for module in (densecl, moco):
+        module.concat_all_gather = gather
+        module.batch_shuffle_ddp = shuffle
+        module.batch_unshuffle_ddp = unshuffle
+
+
 def get_images(img: DataContainer | torch.Tensor, **img_norm_cfg) -> list[np.ndarray]:
     """Get the images of a batch for ``--show-dir``, which expects a tensor of floating point.
 

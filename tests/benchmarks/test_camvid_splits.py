@@ -58,7 +58,7 @@ def test_a_run_trains_tests_and_names(camvid_splits, tmp_path, capsys):
             *('--data-root', str(tmp_path), '--work-dir', str(tmp_path / 'work')),
             '--cfg-options',
             'model.backbone.pretrained=False',
-            'custom_hooks.0.num_images=4',
+            'custom_hooks.0.num_images=20',
             'data.samples_per_gpu=2',
         ]
     )

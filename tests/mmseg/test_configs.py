@@ -27,6 +27,7 @@ DATA_TYPES = {
     'voc12': 'VOCRegionDataset',
     'camvid': 'CamVidDataset',
     'folder': 'ImageFolderDataset',
+    'own-labels': 'LabelledFolderDataset',
 }
 PARTS = {
     'plain-cnn': ('PlainCNN', None),
@@ -34,6 +35,16 @@ PARTS = {
     'r50-fpn': ('ResNet', 'FPN'),
     'efficientnet-lite0': ('EfficientNetLite0', 'NormalizedLevels'),
     'efficientnet-lite0-fpn': ('EfficientNetLite0', 'FPN'),
+    'efficientnet-lite1': ('EfficientNetLite1', 'NormalizedLevels'),
+    'efficientnet-lite2': ('EfficientNetLite2', 'NormalizedLevels'),
+    'r50': ('ResNet', 'NormalizedLevels'),
+    'regnetx-400mf': ('mmdet.RegNet', 'NormalizedLevels'),
+    'convnext-t': ('mmcls.ConvNeXt', 'NormalizedLevels'),
+    'swin-t': ('SwinTransformer', 'NormalizedLevels'),
+    'deit-s16': ('VisionTransformer', 'NormalizedLevels'),
+    'timm-mobilenetv3': ('TimmFeatures', 'NormalizedLevels'),
+    'vit-s14-dinov2': ('TimmFeatures', 'NormalizedLevels'),
+    'r18-densecl': ('ResNet', 'NormalizedLevels'),
     'vit-s16': ('TimmFeatures', 'NormalizedLevels'),
 }
 
@@ -146,7 +157,10 @@ def test_images_are_loaded_by_one_step_and_normalised_by_none(path):
 
 @pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
 def test_every_config_imports_what_it_names(path):
-    assert Config.fromfile(str(path)).custom_imports.imports == ['dynaseg.mmseg']
+    config = Config.fromfile(str(path))
+    scope = config.model.backbone.type.rpartition('.')[0]
+    expected = ['dynaseg.mmseg', *([f'{scope}.models'] if scope else [])]
+    assert config.custom_imports.imports == expected
     assert load_config(path).model.type == 'DynaSeg'
 
 

@@ -236,6 +236,14 @@ def test_data_is_named_with_its_folder(write, refuse):
     assert 'nowhere' in message
 
 
+def test_images_without_labels_are_not_validated(write, refuse, tmp_path):
+    folder = f'type="ImageFolderDataset", pipeline=[], img_dir={str(tmp_path)!r}'
+    change = f'data = dict(val=dict(_delete_=True, {folder}))'
+    message = refuse('train.py', write(change))
+    assert "evaluation.metric='mIoU': ImageFolderDataset has no labels" in message
+    assert '--no-validate' in message
+
+
 def test_frozen_backbones_need_weights(write, refuse):
     path = write('model = dict(backbone=dict(pretrained=False))', 'efficientnet')
     message = refuse('train.py', path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynaseg.mmseg.datasets.coco_stuff import SPLIT_FILE
+from dynaseg.mmseg.datasets.coco_stuff import SPLIT_FILE, CocoStuff27Dataset
 
 
 @pytest.fixture
@@ -89,3 +89,42 @@ def test_a_missing_or_empty_split(run, sample_data, content, message):
     assert message in err
     assert str(split) in err
     assert 'val2017: complete' in out
+
+
+def test_a_part_is_accepted_when_told_so_and_what_is_missing_is_said(run, sample_data):
+    images = sorted((sample_data / 'coco' / 'train2017').iterdir())
+    images[0].unlink()
+    masks = sorted((sample_data / 'coco' / 'annotations' / 'train2017').iterdir())
+    masks[1].unlink()
+    assert run('--any-split')[0] == 1
+    status, out, _ = run('--any-split', '--partial', 'few.txt')
+    assert status == 0
+    assert (
+        'train2017: 2 of 4 listed images are there with their masks; missing: 1 images, 1 masks'
+        in out
+    )
+    assert 'train2017: usable in part' in out
+    split = sample_data / 'curated' / 'train2017' / 'few.txt'
+    assert split.read_text().split() == [path.stem for path in images[2:]]
+    dataset = CocoStuff27Dataset([], 'train2017', data_root=sample_data, split_file='few.txt')
+    assert len(dataset) == 2
+
+
+def test_a_part_is_checked_as_the_whole(run, sample_data):
+    masks = sorted((sample_data / 'coco' / 'annotations' / 'val2017').iterdir())
+    masks[0].write_bytes(b'damaged')
+    for path in (sample_data / 'coco' / 'train2017').iterdir():
+        path.unlink()
+    status, out, err = run('--any-split', '--partial', 'few.txt')
+    assert status == 1
+    assert f'val2017: {masks[0]} cannot be read as a mask' in err
+    assert 'train2017: 0 of 4 listed images are there' in err
+    assert 'usable' not in out
+    assert not (sample_data / 'curated' / 'train2017' / 'few.txt').exists()
+    assert run('--partial', 'few.txt', '--skip-masks')[0] == 1  # PiCIE's lists are wanted still
+
+
+@pytest.mark.parametrize('name', ['', SPLIT_FILE, 'folder/few.txt'])
+def test_the_list_of_a_part_is_another_file(run, name):
+    with pytest.raises(SystemExit):
+        run('--partial', name)

@@ -85,6 +85,9 @@ def check_training(config: Config, validate: bool = True) -> None:
     if validate:
         if 'val' not in config.data:
             raise ConfigError('data.val is missing: give it, or train with --no-validate')
+        if isinstance(config.data.val, Mapping):
+            metrics = config.get('evaluation', {}).get('metric', 'mIoU')
+            check_metrics('evaluation.metric', metrics, config.data.val)
         _build_dataset(config, 'val')
 
 

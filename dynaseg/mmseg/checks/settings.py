@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from numbers import Integral
 
 from mmcv import Config
@@ -32,6 +33,12 @@ LOADERS = tuple(f'{subset}_dataloader' for subset in SUBSETS)
 OF_RUNNERS = ('model', 'batch_processor', 'optimizer', 'work_dir', 'logger', 'meta')
 OF_LOADERS = ('dataset', 'num_gpus', 'dist', 'batch_size', 'num_workers', 'collate_fn', 'sampler')
 HOOK_CONFIGS = {'optimizer_config': 'OptimizerHook', 'checkpoint_config': 'CheckpointHook'}
+# What hooks import when a training begins.
+PACKAGES = {
+    'TensorboardLoggerHook': 'tensorboard',
+    'WandbLoggerHook': 'wandb',
+    'MlflowLoggerHook': 'mlflow',
+}
 # Counts, and the least that each may be.
 COUNTS = {
     'runner.max_iters': 1,
@@ -87,8 +94,13 @@ def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
         ConfigError: if it does not.
     """
     known = getattr(DATASETS.get(dataset['type']), 'METRICS', None)
-    if known is None:  # a data set of others
+    if known is None or not metrics:  # of a data set of others, nothing is known
         return
+    if not known:
+        raise ConfigError(
+            f'{key}={metrics!r}: {dataset["type"]} has no labels to evaluate against; train with '
+            '--no-validate,\ntest with --format-only, --show-dir or --out'
+        )
     for metric in [metrics] if isinstance(metrics, str) else metrics:
         if metric not in known:
             raise ConfigError(
@@ -155,7 +167,11 @@ def _check_schedule(config: Mapping) -> None:
                 close = suggest(key, ('interval', 'hooks'))
                 raise ConfigError(f'log_config.{key} is unknown{close}')
         for number, hook in enumerate(config['log_config'].get('hooks', ())):
-            check_part(f'log_config.hooks[{number}]', hook, HOOKS, also=('priority',))
+            key = f'log_config.hooks[{number}]'
+            check_part(key, hook, HOOKS, also=('priority',))
+            package = PACKAGES.get(hook['type'])
+            if package is not None and find_spec(package) is None:
+                raise ConfigError(f'{key}: {hook["type"]} needs a package: pip install {package}')
 
 
 def _check_policy(key: str, policy: Mapping, suffix: str) -> None:
@@ -184,8 +200,6 @@ def _check_evaluation(config: Mapping) -> None:
                 f'evaluation.{key} is unknown{suggest(key, known)}\n'
                 f'expected: {", ".join(sorted(known))}'
             )
-    if 'metric' in evaluation and isinstance(dataset, Mapping):
-        check_metrics('evaluation.metric', evaluation['metric'], dataset)
 
 
 def _walk(key: str, value: object) -> Iterator[tuple[str, object]]:

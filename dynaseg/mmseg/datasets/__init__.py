@@ -10,8 +10,14 @@ from dynaseg.mmseg.datasets.cluster_evaluation import (
     ClusterPascalVOCDataset,
 )
 from dynaseg.mmseg.datasets.coco_stuff import CocoStuff27Dataset
-from dynaseg.mmseg.datasets.folder import ImageFolderDataset
-from dynaseg.mmseg.datasets.pipelines import EvaluationCrop, LoadCocoStuff27Annotations, LoadImage
+from dynaseg.mmseg.datasets.folder import ImageFolderDataset, LabelledFolderDataset
+from dynaseg.mmseg.datasets.labelled_camvid import LabelledCamVidDataset
+from dynaseg.mmseg.datasets.pipelines import (
+    EvaluationCrop,
+    LoadCocoStuff27Annotations,
+    LoadImage,
+    LoadNoAnnotations,
+)
 from dynaseg.mmseg.datasets.potsdam import Potsdam3Dataset
 from dynaseg.mmseg.datasets.region_evaluation import RegionEvaluationMixin
 from dynaseg.mmseg.datasets.voc import VOCRegionDataset
@@ -29,8 +35,11 @@ __all__ = [
     'CocoStuff27Dataset',
     'EvaluationCrop',
     'ImageFolderDataset',
+    'LabelledCamVidDataset',
+    'LabelledFolderDataset',
     'LoadCocoStuff27Annotations',
     'LoadImage',
+    'LoadNoAnnotations',
     'Potsdam3Dataset',
     'RegionEvaluationMixin',
     'VOCRegionDataset',

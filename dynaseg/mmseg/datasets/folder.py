@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 from collections.abc import Sequence
 from logging import Logger
 from pathlib import Path
@@ -11,6 +12,8 @@ from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import IMAGE_SUFFIXES, name_some, take_evenly, walk_images
 from dynaseg.io.palette import distinct_palette
 from dynaseg.io.writing import write_label_map
+from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
+from dynaseg.mmseg.datasets.pipelines.loading import read_mask
 
 NUM_COLOURS = 256
 
@@ -39,6 +42,7 @@ class ImageFolderDataset(CustomDataset):
     # Clusters have numbers alone; names and colours are for what MMSegmentation draws.
     CLASSES = tuple(f'cluster {index}' for index in range(NUM_COLOURS))
     PALETTE = distinct_palette(NUM_COLOURS).tolist()
+    METRICS = ()
 
     def __init__(
         self,
@@ -114,6 +118,70 @@ class ImageFolderDataset(CustomDataset):
             f'{self.img_dir}: {type(self).__name__} has no labels to evaluate against; test with '
             '--format-only, --show-dir or --out instead of --eval, and train with --no-validate'
         )
+
+
+@DATASETS.register_module()
+class LabelledFolderDataset(ClusterEvaluationMixin, ImageFolderDataset):
+    """The images of a folder with masks of the same names in another, which evaluate clusters.
+
+    The mask of FOLDER/NAME.jpg is FOLDER/NAME.png below ``ann_dir``: one 8-bit channel, a class's
+    index a pixel, 255 where there is no label.
+
+    Args:
+        pipeline: the processing of an image, as in MMSegmentation.
+        img_dir: the folder of the images, as :class:`ImageFolderDataset`.
+        ann_dir: the folder of the masks; not read for training.
+        classes: the classes' names, in the order of their indices, or a file with one a line.
+        **kwargs: as for :class:`ImageFolderDataset`; with ``reduce_zero_label=True`` 0 is no class
+            and the first one is 1.
+
+    Raises:
+        FileNotFoundError: if a folder does not exist, or in tests an image has no mask.
+        ValueError: if there are no classes, or two images have one mask.
+    """
+
+    CLASSES = PALETTE = None
+
+    def __init__(
+        self,
+        pipeline: list[dict],
+        img_dir: str,
+        ann_dir: str,
+        classes: Sequence[str] | str,
+        **kwargs,
+    ) -> None:
+        if not classes:
+            raise ValueError(f'classes must be the names of the classes, got {classes!r}')
+        super().__init__(pipeline, img_dir, ann_dir=ann_dir, classes=classes, **kwargs)
+
+    def load_annotations(
+        self,
+        img_dir: str,
+        img_suffix: str,
+        ann_dir: str,
+        seg_map_suffix: str,
+        split: str | None,
+    ) -> list[dict]:
+        """List the images and their masks."""
+        names = list_images(img_dir)
+        masks = [f'{os.path.splitext(name)[0]}{seg_map_suffix}' for name in names]
+        twice = [mask for mask, count in Counter(masks).items() if count > 1]
+        if twice:
+            raise ValueError(f'{img_dir}: several images have the same mask: {name_some(twice)}')
+        missing = [mask for mask in masks if not os.path.isfile(os.path.join(ann_dir, mask))]
+        if missing and self.test_mode:
+            raise FileNotFoundError(
+                f'{len(missing)} of {len(masks)} images have no mask in {ann_dir}: '
+                f'{name_some(missing)}'
+            )
+        return [
+            {'filename': name, 'ann': {'seg_map': mask}}
+            for name, mask in zip(names, masks, strict=True)
+        ]
+
+    def get_gt_seg_map_by_idx(self, index: int) -> np.ndarray:
+        """Read the mask of an image, (H, W)."""
+        return read_mask(os.path.join(self.ann_dir, self.img_infos[index]['ann']['seg_map']))
 
 
 def list_images(folder: str) -> list[str]:

@@ -118,12 +118,18 @@ class ResponseHead(BaseDecodeHead):
         self.norm.weight.copy_(factor * deviation)
         self.norm.bias.copy_(factor * mean)
 
-    def losses(self, seg_logit: Tensor, seg_label: Tensor | None = None) -> dict[str, Tensor]:
+    def losses(
+        self,
+        seg_logit: Tensor,
+        seg_label: Tensor | None = None,
+        levels: Sequence[Tensor] = (),
+    ) -> dict[str, Tensor]:
         """Compute the parts of the loss.
 
         Args:
             seg_logit: response map, (N, num_classes, h, w).
             seg_label: ignored; the loss needs no annotation.
+            levels: the feature levels from which the responses are; not used by this head.
 
         Returns:
             What ``loss_decode`` returns.

@@ -7,7 +7,6 @@ from mmseg.models.builder import SEGMENTORS
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
-from dynaseg.core import ProbabilityRefinement
 from dynaseg.core.regions import RegionHierarchy
 from dynaseg.core.sizes import (
     check_prediction,
@@ -16,8 +15,7 @@ from dynaseg.core.sizes import (
     limited_size,
     resize_maps,
 )
-from dynaseg.core.voting import give_to_strongest, sum_groups
-from dynaseg.io.names import ClusterNames, read_names
+from dynaseg.io.names import ClusterNames
 from dynaseg.io.palette import distinct_palette
 from dynaseg.mmseg.checks.levels import check_levels
 from dynaseg.mmseg.errors import UserError
@@ -31,6 +29,7 @@ from dynaseg.mmseg.models.predictors import (
     make_predictor,
     named,
 )
+from dynaseg.mmseg.models.refined_votes import RefinedVotesMixin
 from dynaseg.mmseg.named_labels import NamedLabels
 from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
@@ -41,7 +40,9 @@ TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
 @SEGMENTORS.register_module()
-class DynaSeg(CheckedWeightsMixin, FromScratchMixin, LevelsMixin, EncoderDecoder):
+class DynaSeg(
+    CheckedWeightsMixin, FromScratchMixin, LevelsMixin, RefinedVotesMixin, EncoderDecoder
+):
     """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
 
     A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the
@@ -134,18 +135,10 @@ class DynaSeg(CheckedWeightsMixin, FromScratchMixin, LevelsMixin, EncoderDecoder
         self.predict_pixels = test_cfg.get('predict_pixels')
         with named('test_cfg'):
             check_prediction(self.predict_scale, self.predict_pixels)
-        self.refinement = None
-        if test_cfg.get('refine') is not None:
-            with named('test_cfg.refine'):
-                self.refinement = ProbabilityRefinement(**test_cfg['refine'])
+        self.prepare_votes(test_cfg)
         if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
             raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
         self.prepare_levels(repr(backbone), train_cfg or {}, feature_cache)
-        self.names = self.groups = None
-        if test_cfg.get('names') is not None:
-            with named('test_cfg.names'):
-                self.names = read_names(test_cfg['names'])
-                self.vote_by_names(self.names)
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
@@ -206,7 +199,7 @@ class DynaSeg(CheckedWeightsMixin, FromScratchMixin, LevelsMixin, EncoderDecoder
                 f'{name} is {img.shape[3]} x {img.shape[2]} pixels: a batch whose features have a '
                 'single pixel cannot be normalised; leave it out, or raise data.samples_per_gpu'
             ) from error
-        return self.decode_head.losses(response.float())
+        return self.decode_head.losses(response.float(), levels=levels)
 
     def encode_decode(self, img: Tensor, img_metas: list[dict] | None) -> Tensor:
         """Compute the response map at the images' size.
@@ -220,53 +213,6 @@ class DynaSeg(CheckedWeightsMixin, FromScratchMixin, LevelsMixin, EncoderDecoder
         """
         response = self.decode_head(self.apply_neck(self.test_levels(img)))
         return resize_maps(response, img.shape[2:], self.align_corners)
-
-    def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
-        """Compute the probabilities of the clusters, refined where ``test_cfg`` says so.
-
-        Args:
-            img: pixels, BGR, 0 to 255, (N, 3, H, W).
-            img_meta: one dict an image, as the test pipeline gives it.
-            rescale: whether they are wanted at the images' original size.
-
-        Returns:
-            The probabilities, (N, q, H, W), of the images as they were before any flip.
-        """
-        refuse_normalised(img_meta)
-        img = self.normalise(img)
-        probabilities = super().inference(img, img_meta, rescale)
-        if self.groups is None:
-            return self._refine(probabilities, img, img_meta, rescale)
-        groups = self.groups.to(probabilities.device)
-        sums = self._refine(sum_groups(probabilities, groups), img, img_meta, rescale)
-        return give_to_strongest(sums, probabilities, groups)
-
-    def _refine(
-        self, probabilities: Tensor, img: Tensor, img_meta: list[dict], rescale: bool
-    ) -> Tensor:
-        if self.refinement is None:
-            return probabilities
-        if rescale:  # which leaves the padding out
-            height, width = img_meta[0]['img_shape'][:2]
-            img = img[:, :, :height, :width]
-        if img_meta[0]['flip']:
-            img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
-        return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
-
-    def vote_by_names(self, names: ClusterNames) -> None:
-        """Let the clusters of one name vote together from now on, in all that labels images.
-
-        A pixel gets the name with the largest probability, and of its clusters the strongest.
-
-        Raises:
-            ValueError: if there are names of clusters that the head has not.
-        """
-        labels, _ = names.number_labels(self.num_classes)
-        unnamed = [cluster not in names.names for cluster in range(self.num_classes)]
-        groups = torch.from_numpy(labels)
-        # Clusters without a name have nothing in common.
-        groups[unnamed] = groups.max() + torch.arange(sum(unnamed))
-        self.groups = groups
 
     def predict(
         self, img: Tensor, size: Sequence[int] | None = None, meta: Mapping | None = None

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -70,6 +71,33 @@ def test_table_equals_the_published_map(test_data):
     assert list(COCO_STUFF27_CLASSES) == reference['classes']
     assert reference['num_things'] == NUM_THINGS
     assert coco_stuff27_table()[:182].tolist() == reference['fine_to_coarse']
+
+
+def test_pixels_of_real_masks_are_those_of_an_independent_count(test_data, tmp_path):
+    reference = json.loads((test_data / 'coco_stuff27.json').read_text())
+    folder = test_data / 'coco' / 'annotations' / 'val2017'
+    if not folder.is_dir():
+        pytest.skip(f'needs images of COCO-Stuff in {folder.parents[1]}')
+    (tmp_path / 'coco').symlink_to(test_data / 'coco')
+    (tmp_path / 'curated' / 'val2017').mkdir(parents=True)
+    paths = sorted(folder.iterdir())
+    split = tmp_path / 'curated' / 'val2017' / 'all.txt'
+    split.write_text('\n'.join(path.stem for path in paths))
+    dataset = build(tmp_path, subset='val2017', split_file='all.txt', test_mode=True)
+    assert len(dataset) == len(paths) > 0
+    for index, path in enumerate(paths):
+        counts = Counter()
+        with Image.open(path) as mask:
+            for number, value in mask.getcolors():
+                if value != 255:
+                    counts[reference['fine_to_coarse'][value]] += number
+        classes = dataset.get_gt_seg_map_by_idx(index)
+        assert dataset[index]['img_metas'][0].data['ori_shape'][:2] == classes.shape
+        found = {c: int((classes == c).sum()) for c in range(27) if (classes == c).any()}
+        assert found == dict(counts), path.name
+        # each pixel is then counted once, in the class that it has
+        (table,) = dataset.pre_eval(classes * (classes < 27), index)
+        assert table.table.sum(axis=0).tolist() == [counts[c] for c in range(27)]
 
 
 def test_table_of_each_choice_of_categories():

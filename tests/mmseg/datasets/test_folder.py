@@ -5,7 +5,7 @@ from mmseg.datasets import build_dataset
 from PIL import Image
 
 from dynaseg.io.writing import read_label_map
-from dynaseg.mmseg.datasets.folder import ImageFolderDataset
+from dynaseg.mmseg.datasets.folder import ImageFolderDataset, LabelledFolderDataset
 
 NAMES = ['a.JPG', 'a.png', 'b/c.jpeg', 'b/d e.TIF', 'b/x/f.webp', 'g.bmp', 'h.tiff']
 
@@ -88,3 +88,49 @@ def test_missing_folder_and_folder_without_images_are_reported(tmp_path):
     (tmp_path / 'notes.txt').touch()
     with pytest.raises(FileNotFoundError, match=r'holds no images \(\.jpg .*\.heif\)'):
         ImageFolderDataset([], str(tmp_path))
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Two images with masks of three classes and a pixel without a label."""
+    for name in ('a.jpg', 'b/c.PNG'):
+        for kind in ('images', 'masks'):
+            (tmp_path / kind / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (4, 3)).save(tmp_path / 'images' / name)
+        mask = np.array([[0, 0, 1, 1], [0, 0, 2, 2], [0, 0, 2, 255]], dtype=np.uint8)
+        Image.fromarray(mask).save((tmp_path / 'masks' / name).with_suffix('.png'))
+    return tmp_path
+
+
+def build_labelled(folder, **changes):
+    names = {'classes': ['wall', 'door', 'floor'], 'img_dir': 'images', 'ann_dir': 'masks'}
+    return LabelledFolderDataset([], data_root=str(folder), **{**names, **changes})
+
+
+def test_own_masks_are_evaluated_under_their_names(labelled):
+    dataset = build_labelled(labelled, test_mode=True)
+    clusters = np.array([[5, 5, 1, 1], [5, 5, 0, 0], [5, 5, 0, 9]])
+    figures = dataset.evaluate(dataset.pre_eval([clusters, clusters], [0, 1]))
+    assert figures['mIoU'] == 1
+    assert {'IoU.wall', 'IoU.door', 'IoU.floor'} < set(figures)
+
+
+def test_training_needs_no_mask_of_ones_own(labelled):
+    (labelled / 'masks' / 'a.png').unlink()
+    assert len(build_labelled(labelled)) == 2
+    with pytest.raises(FileNotFoundError, match=r'1 of 2 images have no mask in .*masks: a\.png'):
+        build_labelled(labelled, test_mode=True)
+
+
+def test_classes_must_be_named_and_hold_the_values_of_masks(labelled):
+    with pytest.raises(ValueError, match='classes must be the names of the classes, got None'):
+        build_labelled(labelled, classes=None)
+    dataset = build_labelled(labelled, classes=['wall', 'door'], test_mode=True)
+    with pytest.raises(ValueError, match=r'masks/a\.png'):
+        dataset.pre_eval([np.zeros((3, 4), dtype=int)], [0])
+
+
+def test_images_of_one_mask_are_refused(labelled):
+    Image.new('RGB', (4, 3)).save(labelled / 'images' / 'a.png')
+    with pytest.raises(ValueError, match=r'several images have the same mask: a\.png'):
+        build_labelled(labelled)

@@ -47,6 +47,36 @@ class LoadImage:
         return f'{type(self).__name__}()'
 
 
+@PIPELINES.register_module()
+class LoadNoAnnotations:
+    """Gives an image a mask that is ignored everywhere: images without labels beside labelled ones.
+
+    It takes the place of ``LoadAnnotations``, in a data set of any kind.
+
+    Args:
+        ignore_index: the value that does not count, as the decode head's ``ignore_index``.
+    """
+
+    def __init__(self, ignore_index: int = 255) -> None:
+        self.ignore_index = ignore_index
+
+    def __call__(self, results: dict) -> dict:
+        """Add ``gt_semantic_seg``, uint8, (H, W), to the results of the pipeline.
+
+        Args:
+            results: the image, ``img``, (H, W, 3).
+
+        Returns:
+            The same results with the mask.
+        """
+        mask = np.full(results['img'].shape[:2], self.ignore_index, np.uint8)
+        fields = [*results.get('seg_fields', ()), 'gt_semantic_seg']
+        return results | {'gt_semantic_seg': mask, 'seg_fields': fields}
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(ignore_index={self.ignore_index})'
+
+
 def read_mask(path: str) -> np.ndarray:
     """Read a mask of one 8-bit channel.
 

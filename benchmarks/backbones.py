@@ -1,0 +1,123 @@
+#!/usr/bin/env python
+"""What the backbones of configs cost: parameters, stride, memory and images a second.
+
+Weights are random, which costs the same. Seconds are those of the processor, so that a table made
+on a busy machine is the same as on an idle one, up to its caches; one thread.
+"""
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from meters import MemoryPeak
+
+from dynaseg.mmseg.build import build_segmentor_from
+from dynaseg.mmseg.configs import load_config
+
+SIZE = 360, 480  # of CamVid's images
+
+
+def measure(name: str, batch_size: int, repeats: int) -> dict:
+    """Measure a config's training step and its inference.
+
+    Args:
+        name: path of a config, or its name under DynaSeg's ``configs/``.
+        batch_size: images of a training step; inference sees one.
+        repeats: steps that are timed, after one that is not.
+
+    Returns:
+        ``config``, ``backbone``, ``parameters`` of the backbone, ``stride`` of the features that
+        the head sees, ``train_images_per_s``, ``train_mib`` above what the model takes, and
+        ``test_images_per_s``, ``test_mib``, of images of 480 x 360.
+    """
+    torch.set_num_threads(1)
+    config = load_config(name)
+    if config.model.backbone.get('init_cfg'):
+        config.model.backbone.init_cfg = None
+    if 'pretrained' in config.model.backbone:
+        config.model.backbone.pretrained = False
+    model = build_segmentor_from(config, device='cpu')
+    img = torch.randint(256, (batch_size, 3, *SIZE), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        width = model.features(img[:1]).shape[-1]
+    row = {
+        'config': Path(name).name,
+        'backbone': config.model.backbone.type,
+        'parameters': sum(weight.numel() for weight in model.backbone.parameters()),
+        'stride': round(SIZE[1] / width),
+    }
+
+    def train() -> None:
+        losses = model.forward_train(img, [{}] * batch_size)
+        loss = model._parse_losses(losses)[0]
+        model.zero_grad()
+        loss.backward()
+
+    @torch.no_grad()
+    def test() -> None:
+        model.features(img[:1])
+
+    test_seconds, row['test_mib'] = _cost(test, repeats)
+    model.train()
+    train_seconds, row['train_mib'] = _cost(train, repeats)
+    row['test_images_per_s'] = 1 / test_seconds
+    row['train_images_per_s'] = batch_size / train_seconds
+    return row
+
+
+def _cost(function: Callable[[], None], repeats: int) -> tuple[float, float]:
+    """Seconds of the processor of a call, and the peak of memory in MiB."""
+    peak = MemoryPeak(torch.device('cpu'))
+    function()
+    memory = peak.mib()
+    start = time.process_time()
+    for _ in range(repeats):
+        function()
+    return (time.process_time() - start) / repeats, memory
+
+
+def _measure_apart(name: str, batch_size: int, repeats: int) -> dict:
+    """Measure in a process of its own, whose memory nothing else has touched."""
+    with multiprocessing.get_context('fork').Pool(1) as pool:
+        return pool.apply(measure, (name, batch_size, repeats))
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('configs', nargs='+', help="paths, or names under DynaSeg's configs/")
+    parser.add_argument('--batch-size', type=int, default=2, help='images of a training step (2)')
+    parser.add_argument('--repeats', type=int, default=2, help='steps that are timed (2)')
+    parser.add_argument('--json', action='store_true', help='a line of JSON a config')
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Print a row a config."""
+    args = parse_args()
+    warnings.filterwarnings('ignore', 'model.backbone: .* starts from random weights')
+    if not args.json:
+        print('| config | parameters | stride | train: images/s, MiB | features: images/s, MiB |')
+        print('| --- | --- | --- | --- | --- |')
+    for name in args.configs:
+        row = _measure_apart(name, args.batch_size, args.repeats)
+        if args.json:
+            print(json.dumps(row), flush=True)
+            continue
+        print(
+            f'| `{row["config"]}` | {row["parameters"] / 1e6:.1f} M | {row["stride"]} | '
+            f'{row["train_images_per_s"]:.2f}, {row["train_mib"]:.0f} | '
+            f'{row["test_images_per_s"]:.2f}, {row["test_mib"]:.0f} |',
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

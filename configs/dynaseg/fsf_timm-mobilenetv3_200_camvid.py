@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/dynaseg_timm-mobilenetv3.py',
+    '../_base_/datasets/camvid.py',
+    '../_base_/schedules/schedule_200.py',
+    '../_base_/kmeans_start.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(decode_head=dict(num_classes=11))

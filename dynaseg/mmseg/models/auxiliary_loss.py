@@ -1,0 +1,80 @@
+from mmcv.runner import HOOKS, BaseRunner, Hook
+from mmseg.models.builder import LOSSES
+from torch import Tensor
+
+from dynaseg.core.losses import DynaSegLoss
+
+
+@LOSSES.register_module()
+class DynaSegAuxiliaryLoss(DynaSegLoss):
+    """DynaSeg's loss beside labels: one of the losses of any decode head of MMSegmentation.
+
+    Every pixel takes part, whether it is labelled or not, so that images without labels train the
+    head as well. The loss is of the logits at the size of the masks, with the gradients of
+    :class:`dynaseg.core.DynaSegLoss` times ``loss_weight``.
+
+    Args:
+        loss_weight: its weight beside the head's other losses.
+        loss_name: its name in the log; it begins with ``loss``.
+        **kwargs: ``weighting``, ``mu`` and ``entropy_weight`` of ``DynaSegLoss``.
+
+    Attributes:
+        parts: what ``DynaSegLoss`` returned last, as constants; :class:`LossPartsHook` logs it.
+
+    Raises:
+        ValueError: as ``DynaSegLoss``, and if ``loss_weight`` is negative or ``loss_name`` does not
+            begin with ``loss``, since MMSegmentation would not add it up.
+
+    Example:
+        >>> import torch
+        >>> logits, masks = torch.rand(2, 11, 8, 8), torch.full((2, 8, 8), 255)
+        >>> DynaSegAuxiliaryLoss(loss_weight=0.1)(logits, masks).shape
+        torch.Size([])
+    """
+
+    def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_dynaseg', **kwargs) -> None:
+        super().__init__(**kwargs, reduction='mean')
+        if not loss_weight >= 0:
+            raise ValueError(f'loss_weight must be at least 0, got {loss_weight!r}')
+        if not loss_name.startswith('loss'):
+            raise ValueError(f"loss_name must begin with 'loss', got {loss_name!r}")
+        self.loss_weight = loss_weight
+        self.loss_name = loss_name
+        self.parts: dict[str, Tensor] = {}
+
+    def forward(self, cls_score: Tensor, label: Tensor | None = None, **kwargs) -> Tensor:
+        """Compute the loss as a decode head asks for it.
+
+        Args:
+            cls_score: logits, (N, C, H, W).
+            label: not used.
+            **kwargs: not used; heads pass ``weight`` and ``ignore_index``.
+
+        Returns:
+            The weighted sum of the parts, a scalar.
+        """
+        parts = super().forward(cls_score)
+        self.parts = {name: value.detach() for name, value in parts.items()}
+        losses = [value for name, value in parts.items() if name.startswith('loss')]
+        return self.loss_weight * sum(losses)
+
+
+@HOOKS.register_module()
+class LossPartsHook(Hook):
+    """Logs the parts of every :class:`DynaSegAuxiliaryLoss`, without its ``loss_weight``.
+
+    The names are those that ``DynaSegLoss`` gives them, behind the name of the loss:
+    ``loss_dynaseg.loss_sim``, ``loss_dynaseg.weight`` and so on. In a distributed training they are
+    those of the first process.
+    """
+
+    def after_train_iter(self, runner: BaseRunner) -> None:
+        """Add the parts of this iteration to what is logged."""
+        for module in runner.model.modules():
+            if isinstance(module, DynaSegAuxiliaryLoss):
+                runner.log_buffer.update(
+                    {
+                        f'{module.loss_name}.{name}': value.item()
+                        for name, value in module.parts.items()
+                    }
+                )

@@ -1,0 +1,83 @@
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from dynaseg.core import ProbabilityRefinement
+from dynaseg.core.sizes import resize_maps
+from dynaseg.core.voting import give_to_strongest, sum_groups
+from dynaseg.io.names import ClusterNames, read_names
+from dynaseg.mmseg.models.inputs import refuse_normalised
+from dynaseg.mmseg.models.predictors import named
+
+
+class RefinedVotesMixin:
+    """The probabilities of a segmentor's clusters: of one name together, and along edges.
+
+    Attributes:
+        refinement: along the edges of images, or None.
+        groups: the clusters that vote together, a number each, or None.
+        names: of the clusters, where ``test_cfg`` has them.
+    """
+
+    def prepare_votes(self, test_cfg: Mapping) -> None:
+        """Read the entries ``refine`` and ``names`` of a ``test_cfg``.
+
+        Raises:
+            FileNotFoundError, ValueError, TypeError: if one is unfit; it is named.
+        """
+        self.refinement = self.groups = self.names = None
+        if test_cfg.get('refine') is not None:
+            with named('test_cfg.refine'):
+                self.refinement = ProbabilityRefinement(**test_cfg['refine'])
+        if test_cfg.get('names') is not None:
+            with named('test_cfg.names'):
+                self.names = read_names(test_cfg['names'])
+                self.vote_by_names(self.names)
+
+    def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
+        """Compute the probabilities of the clusters, refined where ``test_cfg`` says so.
+
+        Args:
+            img: pixels, BGR, 0 to 255, (N, 3, H, W).
+            img_meta: one dict an image, as the test pipeline gives it.
+            rescale: whether they are wanted at the images' original size.
+
+        Returns:
+            The probabilities, (N, q, H, W), of the images as they were before any flip.
+        """
+        refuse_normalised(img_meta)
+        img = self.normalise(img)
+        probabilities = super().inference(img, img_meta, rescale)
+        if self.groups is None:
+            return self._refine(probabilities, img, img_meta, rescale)
+        groups = self.groups.to(probabilities.device)
+        sums = self._refine(sum_groups(probabilities, groups), img, img_meta, rescale)
+        return give_to_strongest(sums, probabilities, groups)
+
+    def _refine(
+        self, probabilities: Tensor, img: Tensor, img_meta: list[dict], rescale: bool
+    ) -> Tensor:
+        if self.refinement is None:
+            return probabilities
+        if rescale:  # which leaves the padding out
+            height, width = img_meta[0]['img_shape'][:2]
+            img = img[:, :, :height, :width]
+        if img_meta[0]['flip']:
+            img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
+        return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
+
+    def vote_by_names(self, names: ClusterNames) -> None:
+        """Let the clusters of one name vote together from now on, in all that labels images.
+
+        A pixel gets the name with the largest probability, and of its clusters the strongest.
+
+        Raises:
+            ValueError: if there are names of clusters that the head has not.
+        """
+        labels, _ = names.number_labels(self.num_classes)
+        unnamed = [cluster not in names.names for cluster in range(self.num_classes)]
+        groups = torch.from_numpy(labels)
+        # Clusters without a name have nothing in common.
+        groups[unnamed] = groups.max() + torch.arange(sum(unnamed))
+        self.groups = groups
