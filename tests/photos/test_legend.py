@@ -6,6 +6,7 @@ from PIL import Image
 from running import check_outputs, read_map, run
 
 from dynaseg.io.palette import distinct_palette
+from dynaseg.photos.exports import export_coco
 from dynaseg.photos.legend import CROP_SIZE, NUM_EXAMPLES, Legend
 from dynaseg.photos.page import LEGEND_NAME
 from dynaseg.photos.regions import RegionChoice
@@ -113,6 +114,23 @@ def test_other_settings_begin_another_legend(pictures, tmp_path):
     page = (tmp_path / 'out/index.html').read_text()
     assert 'it is in 1 of them' in page
     assert '<b>dark</b>' not in page
+
+
+def test_labels_are_the_categories_of_coco(pictures, tmp_path):
+    records = run(pictures, tmp_path / 'out', segment, SETTINGS)
+    path = export_coco(tmp_path / 'out', records, NAMES)
+    content = json.loads(path.read_text())
+    names = {one['id']: one['name'] for one in content['categories']}
+    assert list(names.values()) == list(NAMES)
+    areas = {}
+    for one in content['annotations']:
+        name = names[one['category_id']]
+        areas[one['image_id'], name] = areas.get((one['image_id'], name), 0) + one['area']
+    assert areas == {
+        (number, name): pytest.approx(2400 * share, abs=0.01)
+        for number, record in enumerate(records, start=1)
+        for name, share in record['shares'].items()
+    }
 
 
 def test_a_record_is_forgotten():
