@@ -40,10 +40,11 @@ def check_command(config: Config, arguments: Namespace) -> None:
     else:
         if arguments.load_from:
             config.load_from = arguments.load_from
-        check_training(config, validate=not arguments.no_validate)
+        resumed = bool(arguments.resume_from or arguments.auto_resume)
+        check_training(config, validate=not arguments.no_validate, resumed=resumed)
 
 
-def check_training(config: Config, validate: bool = True) -> None:
+def check_training(config: Config, validate: bool = True, resumed: bool = False) -> None:
     """Check a config that is to be trained with.
 
     It builds the model, loads its weights, and takes one image through pipeline and network.
@@ -51,6 +52,7 @@ def check_training(config: Config, validate: bool = True) -> None:
     Args:
         config: the config, which stays as it is.
         validate: whether the data of ``data.val`` are to be evaluated.
+        resumed: whether the weights are going to be those of a checkpoint.
 
     Raises:
         ConfigError: for the first mistake.
@@ -70,7 +72,7 @@ def check_training(config: Config, validate: bool = True) -> None:
         initialise(model, seed=0)
     if config.get('load_from'):
         _check_checkpoint(model, 'load_from', config.load_from)
-    else:
+    elif not (resumed or config.get('resume_from')):
         _refuse_frozen_noise(model)
     with naming('optimizer', *MISTAKES):
         build_optimizer(model, copy.deepcopy(config.optimizer))
