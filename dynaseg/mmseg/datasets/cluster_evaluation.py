@@ -25,6 +25,7 @@ from dynaseg.core.metrics.clusters import (
     sum_tables,
 )
 from dynaseg.mmseg.datasets.pipelines.evaluation_crop import EvaluationCrop
+from dynaseg.mmseg.errors import UserError
 
 
 class ClusterCounts(NamedTuple):
@@ -77,7 +78,7 @@ class ClusterEvaluationMixin:
                 )
             except ValueError as error:
                 seg_map = self.img_infos[index]['ann']['seg_map']
-                raise ValueError(f'{self.ann_dir}/{seg_map}: {error}') from error
+                raise UserError(f'{self.ann_dir}/{seg_map}: {error}') from error
             counts.append(ClusterCounts(table))
         return counts
 
