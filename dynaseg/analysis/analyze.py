@@ -90,6 +90,7 @@ def analyze_clusters(
             'names from labels)'
         )
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
+    segmentor.names = segmentor.groups = None  # clusters are shown as they are
     if segmentor.segmentation.fitter is not None:
         raise ValueError(
             f'{name_config(config)}: test_cfg.fit makes clusters of each image; there are none of '
