@@ -4,7 +4,12 @@ import torch
 from sklearn.linear_model import Ridge
 from torch.nn.functional import avg_pool2d, interpolate, one_hot
 
-from dynaseg.core.refinement import GuidedFilter, LabelRefinement, ProbabilityRefinement
+from dynaseg.core.refinement import (
+    GuidedFilter,
+    LabelRefinement,
+    ProbabilityRefinement,
+    box_mean,
+)
 
 
 def filter_literally(guide, values, radius, eps):
@@ -49,6 +54,19 @@ def test_filter_is_the_mean_of_ridge_regressions(radius, eps):
     for values, result in zip(maps[0], filtered[0], strict=True):
         expected = filter_literally(guide[0].permute(1, 2, 0).numpy(), values.numpy(), radius, eps)
         np.testing.assert_allclose(result.numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize('radius', [1, 2, 3, 6, 7, 16, 40])
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (20, 35)])
+def test_windows_are_averaged_as_pooling_does(size, radius):
+    maps = torch.randn(2, 3, *size, dtype=torch.float64)
+    expected = maps
+    for kernel, padding in (
+        ((1, 2 * radius + 1), (0, radius)),
+        ((2 * radius + 1, 1), (radius, 0)),
+    ):
+        expected = avg_pool2d(expected, kernel, 1, padding, count_include_pad=False)
+    torch.testing.assert_close(box_mean(maps, radius), expected)
 
 
 def test_refined_label_has_the_highest_filtered_indicator():
