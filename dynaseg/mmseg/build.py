@@ -13,8 +13,7 @@ from dynaseg.mmseg.configs import load_config, name_config
 from dynaseg.mmseg.models import DynaSeg
 from dynaseg.mmseg.scratch import initialise
 
-SILENT = logging.getLogger(f'{__name__}.silent')
-SILENT.setLevel(logging.CRITICAL)  # MMCV would list the weights that the config lets be missing
+LOGGER = logging.getLogger(__name__)  # on which a load in part warns of what was left out
 
 
 def build_segmentor_from(
@@ -63,7 +62,7 @@ def build_segmentor_from(
             initialise(segmentor, seed)
         else:
             # The segmentor refuses one of another network.
-            load_checkpoint(segmentor, str(checkpoint), map_location='cpu', logger=SILENT)
+            load_checkpoint(segmentor, str(checkpoint), map_location='cpu', logger=LOGGER)
     except FileNotFoundError:
         raise
     except Exception as error:  # of any loader, and of unpickling any content

@@ -33,7 +33,7 @@ class NoiseWhiteningHook(Hook):
 
     def __init__(
         self,
-        num_images: int = 100,
+        num_images: int = 300,
         components: int = 128,
         ridge: float = 0.3,
         contrast: float = 12.0,
