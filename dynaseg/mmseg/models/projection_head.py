@@ -73,8 +73,8 @@ class ProjectionHead(ResponseHead):
 
     @torch.no_grad()
     def start_from_centroids(self, centroids: Tensor, features: Tensor, scale: float = 1.0) -> None:
-        """Make centroids, (num_classes, C), the prototypes."""
-        self.conv_seg.weight.copy_(centroids[:, :, None, None])
+        """Make centroids, (num_classes, C), the prototypes, of unit length."""
+        self.conv_seg.weight.copy_(F.normalize(centroids, dim=1)[:, :, None, None])
 
     def losses(
         self,
