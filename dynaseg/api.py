@@ -242,7 +242,7 @@ def segment_images(
             scheduler=scheduler,
         )
         for name in export:
-            EXPORTS[name](results.out_dir, records)
+            EXPORTS[name](results.out_dir, records, settings.get('label_names', ()))
     return records
 
 

@@ -123,6 +123,8 @@ def test_an_error_of_the_program_shows_where_and_is_status_3(run, capsys):
         [TOOL, '--config', 'absent.py'],
         [TOOL, '--config', 'dynaseg/scf_plain-cnn_100_sample.py', '--checkpoint', 'absent.pth'],
         [TOOL, '--config', 'dynaseg/scf_plain-cnn_100_sample.py', '--device', 'nonsense'],
+        [TOOL, '--names', 'absent.json'],
+        [TOOL, '--config', 'segment.py', '--names', TOOL],
         [TOOL, '--detail', 2],
         [TOOL, '--regions', 0],
         [TOOL, '--min-area', 1],

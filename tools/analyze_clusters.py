@@ -47,6 +47,9 @@ def parse_args() -> argparse.Namespace:
         help='write names.json by the labels of every N-th image of data.train',
     )
     parser.add_argument(
+        '--without-labels', action='store_true', help='the page for naming alone, whatever labels'
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,

@@ -32,6 +32,7 @@ def analyze_clusters(
     naming_images: int = 60,
     names: str | PathLike | None = None,
     names_from_labels: int = 0,
+    without_labels: bool = False,
 ) -> dict:
     """Show what the clusters of a trained segmentor hold, and let a person name them.
 
@@ -58,6 +59,8 @@ def analyze_clusters(
         names: file of names of the clusters (:mod:`dynaseg.io.names`), with which that page begins.
         names_from_labels: if N is positive, the names are made of the labels of every N-th image of
             ``data.train``, and written to ``names.json``.
+        without_labels: make the page for naming alone, and read no label even where there are some,
+            so that whoever names clusters by pictures sees no figure before.
 
     Returns:
         What ``clusters.json`` holds. ``naming`` has what the page for naming shows; ``figures``
@@ -82,6 +85,8 @@ def analyze_clusters(
             raise ValueError(f'{name} must be at least 0, got {value}')
     if names is not None and names_from_labels:
         raise ValueError('names and names_from_labels exclude each other')
+    if without_labels and (probe_pixels or names_from_labels):
+        raise ValueError('probe_pixels and names_from_labels need labels, without_labels has none')
     config = load_config(config)
     data = config.get('data', {})
     if 'test' not in data or ((probe_pixels or names_from_labels) and 'train' not in data):
@@ -90,6 +95,7 @@ def analyze_clusters(
             'names from labels)'
         )
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
+    segmentor.names = segmentor.groups = None  # clusters are shown as they are
     if segmentor.segmentation.fitter is not None:
         raise ValueError(
             f'{name_config(config)}: test_cfg.fit makes clusters of each image; there are none of '
@@ -98,7 +104,7 @@ def analyze_clusters(
     given = None if names is None else read_names(names)
     if given is not None:
         given.number_labels(segmentor.num_classes)  # which refuses those of other clusters
-    test_set = build_dataset({**data.test, 'test_mode': True})
+    test_set = build_dataset({**data.test, 'test_mode': not without_labels})
     has_classes = isinstance(test_set, ClusterEvaluationMixin)
     # Built first: what they lack is to be said before anything takes long.
     train_set = build_evaluated(data.train, config) if probe_pixels else None
@@ -114,7 +120,7 @@ def analyze_clusters(
         'checkpoint': None if checkpoint is None else Path(checkpoint).name,
     }
     comparison = None
-    if has_classes:
+    if has_classes and not without_labels:
         probe = train_set and train_probe(segmentor, train_set, probe_pixels, seed)
         comparison = Comparison(segmentor, test_set, num_pictures, probe)
         analysis |= comparison.analysis

@@ -1,7 +1,7 @@
 """Label maps: numbering, connected components, cleaning up."""
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, maximum_position
+from scipy.ndimage import distance_transform_edt
 from skimage.measure import label
 
 
@@ -102,7 +102,8 @@ def find_deepest_pixels(labels: np.ndarray) -> dict[int, tuple[int, int, float]]
         labels: integers, (H, W).
 
     Returns:
-        Row, column and the distance, in pixels, to the border of the label, by label.
+        Row, column and the distance, in pixels, to the border of the label, by label; the
+        first of several pixels as deep.
 
     Example:
         >>> find_deepest_pixels(np.repeat([[7, 7, 7, 7, 7, 2]], 5, axis=0))
@@ -114,9 +115,10 @@ def find_deepest_pixels(labels: np.ndarray) -> dict[int, tuple[int, int, float]]
         ends = [(1, 0) if each == axis else (0, 0) for each in (0, 1)]
         inside &= np.pad(same, ends) & np.pad(same, [end[::-1] for end in ends])
     depths = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] + 0.5
-    present = np.unique(labels)
-    places = maximum_position(depths, labels, present)
+    order = np.lexsort((-depths.ravel(), labels.ravel()))  # it is stable: the first of equal ones
+    present, firsts = np.unique(labels.ravel()[order], return_index=True)
+    rows, columns = np.unravel_index(order[firsts], labels.shape)
     return {
         int(label): (int(row), int(column), float(depths[row, column]))
-        for label, (row, column) in zip(present, places, strict=True)
+        for label, row, column in zip(present, rows, columns, strict=True)
     }

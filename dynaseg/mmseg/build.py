@@ -1,3 +1,4 @@
+import logging
 from os import PathLike
 
 import torch
@@ -11,6 +12,8 @@ from dynaseg.mmseg.checks.parts import check_segmentor
 from dynaseg.mmseg.configs import load_config, name_config
 from dynaseg.mmseg.models import DynaSeg
 from dynaseg.mmseg.scratch import initialise
+
+LOGGER = logging.getLogger(__name__)  # on which a load in part warns of what was left out
 
 
 def build_segmentor_from(
@@ -59,7 +62,7 @@ def build_segmentor_from(
             initialise(segmentor, seed)
         else:
             # The segmentor refuses one of another network.
-            load_checkpoint(segmentor, str(checkpoint), map_location='cpu', logger='silent')
+            load_checkpoint(segmentor, str(checkpoint), map_location='cpu', logger=LOGGER)
     except FileNotFoundError:
         raise
     except Exception as error:  # of any loader, and of unpickling any content

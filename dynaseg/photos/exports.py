@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import approximate_polygon, find_contours
 
+from dynaseg.core.regions.labels import find_region_labels
 from dynaseg.io.files import atomic_write
 from dynaseg.io.writing import read_label_map
 from dynaseg.photos.outputs import output_paths
@@ -20,17 +21,19 @@ CATEGORY = {'id': 1, 'name': 'region', 'supercategory': 'region'}
 TOLERANCE = 0.5  # pixels by which polygons may leave the outline
 
 
-def export_coco(out_dir: Path, records: Iterable[dict]) -> Path:
+def export_coco(out_dir: Path, records: Iterable[dict], names: Sequence[str] = ()) -> Path:
     """Write the regions of all images as annotations of COCO's format, ``coco.json``.
 
     Each region is an annotation with its mask as run-length encoding (RLE, not compressed, which
     pycocotools and the tools that build on it read), bounding box and area. All are of one
-    category. An image's ``file_name`` is the path of the photograph.
+    category; where labels have names, those are the categories, and a region has that of most of
+    its pixels. An image's ``file_name`` is the path of the photograph.
 
     Args:
         out_dir: the folder of the outputs.
         records: of its images, as :func:`dynaseg.segment_images` returns them; those that were
             skipped are passed over.
+        names: of the labels, from 0, where a label means the same in every image.
 
     Returns:
         The file, which is written whole or not at all, an annotation at a time.
@@ -47,11 +50,15 @@ def export_coco(out_dir: Path, records: Iterable[dict]) -> Path:
         for number, record in enumerate(done, start=1)
     ]
     with atomic_write(path) as temporary, temporary.open('w', encoding='utf-8') as file:
-        file.write(json.dumps(_head(images))[:-1] + ', "annotations": [')
+        file.write(json.dumps(_head(images, names))[:-1] + ', "annotations": [')
         numbers = count(1)
         for image, record in enumerate(done, start=1):
-            regions = read_label_map(output_paths(out_dir, record['name'])['regions'])
-            for annotation in describe_regions(regions):
+            paths = output_paths(out_dir, record['name'])
+            regions = read_label_map(paths['regions'])
+            labels = find_region_labels(read_label_map(paths['labels']), regions) if names else None
+            for region, annotation in enumerate(describe_regions(regions)):
+                if labels is not None:
+                    annotation['category_id'] = int(labels[region]) + 1
                 number = next(numbers)
                 file.write(',\n' * (number > 1))
                 file.write(json.dumps({'id': number, 'image_id': image, **annotation}))
@@ -76,12 +83,13 @@ def make_coco(file_name: str, size: tuple[int, int], annotations: Iterable[dict]
     return _head([image]) | {'annotations': numbered}
 
 
-def _head(images: list[dict]) -> dict:
+def _head(images: list[dict], names: Sequence[str] = ()) -> dict:
+    categories = [{**CATEGORY, 'id': place, 'name': name} for place, name in enumerate(names, 1)]
     return {
         'info': {'description': 'regions by DynaSeg'},
         'licenses': [],
         'images': images,
-        'categories': [CATEGORY],
+        'categories': categories or [CATEGORY],
     }
 
 
@@ -159,12 +167,13 @@ def encode_mask(mask: np.ndarray) -> list[int]:
     return np.diff(changes, prepend=0, append=flat.size).tolist()
 
 
-def export_geotiff(out_dir: Path, records: Iterable[dict]) -> Path:
+def export_geotiff(out_dir: Path, records: Iterable[dict], names: Sequence[str] = ()) -> Path:
     """Write the regions of images with a georeference as GeoTIFF, ``geotiff/NAME.tif``.
 
     Args:
         out_dir: the folder of the outputs.
         records: as for :func:`export_coco`. Images without a georeference are passed over.
+        names: not used: the files hold regions.
 
     Returns:
         The folder; the files, int32 with the image's coordinate reference system and transform,
@@ -214,7 +223,7 @@ def _read_georeference(rasterio: object, path: str) -> dict[str, object] | None:
             return None
 
 
-EXPORTS: dict[str, Callable[[Path, Sequence[dict]], Path]] = {
+EXPORTS: dict[str, Callable[[Path, Sequence[dict], Sequence[str]], Path]] = {
     'coco': export_coco,
     'geotiff': export_geotiff,
 }

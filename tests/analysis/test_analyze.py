@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from copy import deepcopy
@@ -155,6 +156,17 @@ def test_images_without_labels_have_a_page_for_naming(sample_data, tmp_path):
     assert 'figures' not in analysis
 
 
+def test_labels_are_left_alone_where_that_is_asked_for(sample_data, tmp_path):
+    shutil.rmtree(sample_data / 'coco/annotations')
+    out = tmp_path / 'out'
+    analysis = analyze_clusters(
+        small_config(sample_data), out_dir=out, device='cpu', naming_images=2, without_labels=True
+    )
+    assert set(analysis) == {'config', 'checkpoint', 'naming'}
+    assert not (out / 'index.html').exists()
+    assert 'electronic-thing' in (out / 'naming.html').read_text()  # names are offered
+
+
 def test_names_from_labels_are_figures_of_their_own(sample_data, tmp_path):
     config = small_config(sample_data)
     options = {'device': 'cpu', 'num_pictures': 0, 'naming_images': 0}
@@ -204,6 +216,7 @@ def test_probe_stands_beside_the_other_figures(sample_data, tmp_path):
         ({}, {'naming_images': -1}, 'naming_images must be at least 0, got -1'),
         ({}, {'names_from_labels': -1}, 'names_from_labels must be at least 0, got -1'),
         ({}, {'names': 'a', 'names_from_labels': 1}, 'names and names_from_labels exclude'),
+        ({}, {'without_labels': True, 'probe_pixels': 1}, 'probe_pixels and .* need labels'),
         ({'model.test_cfg': {'fit': {}}}, {}, 'test_cfg.fit makes clusters of each image'),
         (
             {'data.train': FOLDER},

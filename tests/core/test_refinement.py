@@ -4,7 +4,12 @@ import torch
 from sklearn.linear_model import Ridge
 from torch.nn.functional import avg_pool2d, interpolate, one_hot
 
-from dynaseg.core.refinement import GuidedFilter, LabelRefinement, ProbabilityRefinement
+from dynaseg.core.refinement import (
+    GuidedFilter,
+    LabelRefinement,
+    ProbabilityRefinement,
+    box_mean,
+)
 
 
 def filter_literally(guide, values, radius, eps):
@@ -63,6 +68,19 @@ def test_the_subsampled_filter_is_close_and_has_the_edges_of_the_guide(size):
     assert (fast - exact).abs().mean() < 0.03
     assert (maps.argmax(dim=1) == truth).float().mean() < 0.97
     assert (fast.argmax(dim=1) == truth).float().mean() > 0.99
+
+
+@pytest.mark.parametrize('radius', [1, 2, 3, 6, 7, 16, 40])
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (20, 35)])
+def test_windows_are_averaged_as_pooling_does(size, radius):
+    maps = torch.randn(2, 3, *size, dtype=torch.float64)
+    expected = maps
+    for kernel, padding in (
+        ((1, 2 * radius + 1), (0, radius)),
+        ((2 * radius + 1, 1), (radius, 0)),
+    ):
+        expected = avg_pool2d(expected, kernel, 1, padding, count_include_pad=False)
+    torch.testing.assert_close(box_mean(maps, radius), expected)
 
 
 def test_refined_label_has_the_highest_filtered_indicator():

@@ -2,6 +2,7 @@ import os
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import mmcv
 import mmcv.engine
@@ -144,10 +145,13 @@ def test_scripts_say_in_a_line_what_the_user_can_mend(monkeypatch, error, messag
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(compat.runpy, 'run_path', fail)
+    config = 'fsf_plain-cnn_100_sample.py'
+    script = {'parse_args': lambda: SimpleNamespace(config=config), 'main': fail}
+    monkeypatch.setattr(compat.runpy, 'run_path', lambda path: script)
+    monkeypatch.setattr('dynaseg.mmseg.checks.run.check_command', lambda *arguments: None)
     for module in (mmseg.datasets, mmseg.apis.train):  # which scripts change for good
         monkeypatch.setattr(module, 'build_dataset', mmseg.datasets.build_dataset)
-    monkeypatch.setattr('sys.argv', ['train.py'])
+    monkeypatch.setattr('sys.argv', ['train.py', config])
     with pytest.raises(SystemExit, match=message):
         compat.run_mmseg_script('train.py')
 

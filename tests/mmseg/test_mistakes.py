@@ -9,6 +9,7 @@ import mmseg.apis
 import pytest
 import torch
 from mmseg.models import build_backbone
+from PIL import Image
 
 from dynaseg.mmseg import compat
 from dynaseg.mmseg.build import build_segmentor_from
@@ -234,6 +235,19 @@ def test_data_is_named_with_its_folder(write, refuse):
     message = refuse('train.py', write("data = dict(val=dict(data_root='nowhere'))"))
     assert 'data.val: ' in message
     assert 'nowhere' in message
+
+
+def test_masks_of_other_values_are_found_beforehand(write, refuse, tmp_path):
+    for folder, value in (('images', 9), ('masks', 11)):
+        (tmp_path / folder).mkdir()
+        Image.new('L', (40, 40), value).save(tmp_path / folder / 'a.png')
+    folders = f'img_dir={str(tmp_path / "images")!r}, ann_dir={str(tmp_path / "masks")!r}'
+    kind = 'type="LabelledFolderDataset", pipeline=[], classes=["wall", "door"]'
+    change = f'data = dict(val=dict(_delete_=True, {kind}, {folders}))'
+    message = refuse('train.py', write(change, 'cnn'))
+    assert 'data.val.classes: a.png has the values [11],\nexpected 0 to 1, the classes, or 255' in (
+        message
+    )
 
 
 def test_images_without_labels_are_not_validated(write, refuse, tmp_path):

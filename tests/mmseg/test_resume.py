@@ -138,7 +138,7 @@ def test_a_damaged_latest_is_passed_over_by_resume_from(tmp_path, sample_data):
     [
         (None, 'no checkpoint .*mine.pth to resume from'),
         (b'', 'mine.pth: cannot be resumed from'),
-        ({'state_dict': {}}, 'mine.pth: cannot be resumed from: .*missing keys'),
+        ({'state_dict': {}}, 'mine.pth: cannot be resumed from: .*another network'),
         ('weights', 'mine.pth: cannot be resumed from: weights alone; .*--load-from'),
     ],
 )
@@ -204,5 +204,6 @@ SCHEDULES = find_config(PLAIN).parents[1] / '_base_' / 'schedules'
 @pytest.mark.parametrize('path', sorted(SCHEDULES.glob('*.py')), ids=lambda path: path.stem)
 def test_schedules_save_ten_times_and_keep_three(path):
     config = mmcv.Config.fromfile(path)
-    assert config.runner.max_iters // config.checkpoint_config.interval >= 10
+    iterations = config.runner.max_iters
+    assert iterations // config.checkpoint_config.interval >= min(10, iterations)
     assert config.checkpoint_config.max_keep_ckpts == 3

@@ -6,6 +6,7 @@ from PIL import Image
 from running import check_outputs, read_map, run
 
 from dynaseg.io.palette import distinct_palette
+from dynaseg.photos.exports import export_coco
 from dynaseg.photos.legend import CROP_SIZE, NUM_EXAMPLES, Legend
 from dynaseg.photos.page import LEGEND_NAME
 from dynaseg.photos.regions import RegionChoice
@@ -113,6 +114,41 @@ def test_other_settings_begin_another_legend(pictures, tmp_path):
     page = (tmp_path / 'out/index.html').read_text()
     assert 'it is in 1 of them' in page
     assert '<b>dark</b>' not in page
+
+
+def test_the_viewer_fills_regions_with_their_labels_colours(pictures, tmp_path, start_browser):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    run(pictures / '0.png', tmp_path / 'out', segment, SETTINGS)
+    driver = start_browser(tmp_path, 1280, 900)
+    driver.get((tmp_path / 'out/index.html').as_uri() + '#0')
+    WebDriverWait(driver, 60).until(
+        lambda _: driver.find_elements('css selector', '#viewer[open]:not(.loading)')
+    )
+    driver.find_element('css selector', '[data-do=colours]').click()
+    pixel = 'getImageData(arguments[0] * c.width, arguments[1] * c.height, 1, 1)'
+    script = "const c = document.querySelector('#viewer canvas'); return [...c.getContext('2d')"
+    palette = distinct_palette(4)
+    for x, y, label in ((5, 20, 2), (40, 8, 0), (55, 30, 3)):
+        found = driver.execute_script(f'{script}.{pixel}.data]', x / 60, y / 40)
+        assert found == [*palette[label].tolist(), 255]
+
+
+def test_labels_are_the_categories_of_coco(pictures, tmp_path):
+    records = run(pictures, tmp_path / 'out', segment, SETTINGS)
+    path = export_coco(tmp_path / 'out', records, NAMES)
+    content = json.loads(path.read_text())
+    names = {one['id']: one['name'] for one in content['categories']}
+    assert list(names.values()) == list(NAMES)
+    areas = {}
+    for one in content['annotations']:
+        name = names[one['category_id']]
+        areas[one['image_id'], name] = areas.get((one['image_id'], name), 0) + one['area']
+    assert areas == {
+        (number, name): pytest.approx(2400 * share, abs=0.01)
+        for number, record in enumerate(records, start=1)
+        for name, share in record['shares'].items()
+    }
 
 
 def test_a_record_is_forgotten():

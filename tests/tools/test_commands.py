@@ -27,8 +27,14 @@ def folder(tmp_path_factory, load_tool):
 
 
 @pytest.fixture(scope='module')
-def config(root):
-    return root / 'configs' / 'dynaseg' / 'fsf_plain-cnn_100_sample.py'
+def config(folder):
+    """A config of one's own over a shipped one, in the working folder."""
+    path = folder / 'own.py'
+    path.write_text(
+        'from dynaseg.mmseg.configs import find_config\n\n'
+        "_base_ = str(find_config('fsf_plain-cnn_100_sample.py'))\n"
+    )
+    return path
 
 
 @pytest.fixture(scope='module')

@@ -13,6 +13,8 @@ class ConfigError(UserError):
 def find_root(error: BaseException) -> BaseException:
     """Find the error as it was raised first: registries raise it anew, the class before its text.
 
+    One that was raised anew on purpose, from the other, names its key and is kept.
+
     Example:
         >>> try:
         ...     try:
@@ -23,7 +25,7 @@ def find_root(error: BaseException) -> BaseException:
         ...     print(find_root(error))
         channels must be positive
     """
-    while type(error.__context__) is type(error):
+    while error.__cause__ is None and type(error.__context__) is type(error):
         error = error.__context__
     return error
 

@@ -5,6 +5,7 @@ import warnings
 from argparse import Namespace
 from collections.abc import Mapping
 
+import numpy as np
 from mmcv import Config
 from mmcv.parallel import DataContainer
 from mmcv.runner import build_optimizer, load_checkpoint
@@ -13,12 +14,14 @@ from mmseg.models import build_segmentor
 from torch import nn
 from torch.utils.data import Dataset
 
+from dynaseg.io.files import take_evenly
 from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
 from dynaseg.mmseg.checks.settings import check_metrics, check_settings
 from dynaseg.mmseg.checks.weights import has_weights, read_weights, refuse_other_segmentor
 from dynaseg.mmseg.scratch import PREFIX, initialise
 
+NUM_MASKS = 20  # that are read beforehand
 # What mistakes in a config raise; other errors are defects and keep their traceback.
 MISTAKES = (OSError, ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError)
 
@@ -40,10 +43,11 @@ def check_command(config: Config, arguments: Namespace) -> None:
     else:
         if arguments.load_from:
             config.load_from = arguments.load_from
-        check_training(config, validate=not arguments.no_validate)
+        resumed = bool(arguments.resume_from or arguments.auto_resume)
+        check_training(config, validate=not arguments.no_validate, resumed=resumed)
 
 
-def check_training(config: Config, validate: bool = True) -> None:
+def check_training(config: Config, validate: bool = True, resumed: bool = False) -> None:
     """Check a config that is to be trained with.
 
     It builds the model, loads its weights, and takes one image through pipeline and network.
@@ -51,6 +55,7 @@ def check_training(config: Config, validate: bool = True) -> None:
     Args:
         config: the config, which stays as it is.
         validate: whether the data of ``data.val`` are to be evaluated.
+        resumed: whether the weights are going to be those of a checkpoint.
 
     Raises:
         ConfigError: for the first mistake.
@@ -70,7 +75,7 @@ def check_training(config: Config, validate: bool = True) -> None:
         initialise(model, seed=0)
     if config.get('load_from'):
         _check_checkpoint(model, 'load_from', config.load_from)
-    else:
+    elif not (resumed or config.get('resume_from')):
         _refuse_frozen_noise(model)
     with naming('optimizer', *MISTAKES):
         build_optimizer(model, copy.deepcopy(config.optimizer))
@@ -88,7 +93,7 @@ def check_training(config: Config, validate: bool = True) -> None:
         if isinstance(config.data.val, Mapping):
             metrics = config.get('evaluation', {}).get('metric', 'mIoU')
             check_metrics('evaluation.metric', metrics, config.data.val)
-        _build_dataset(config, 'val')
+        _check_masks('data.val', _build_dataset(config, 'val'))
 
 
 def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[str, ...]) -> None:
@@ -108,7 +113,9 @@ def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[st
     if isinstance(config.data.test, Mapping):
         check_metrics('--eval', metrics, config.data.test)
     _check_checkpoint(_build_model(config), 'the checkpoint', checkpoint)
-    _build_dataset(config, 'test')
+    dataset = _build_dataset(config, 'test')
+    if metrics:
+        _check_masks('data.test', dataset)
 
 
 def _build_model(config: Config) -> nn.Module:
@@ -124,6 +131,22 @@ def _build_dataset(config: Config, subset: str) -> Dataset:
     settings = copy.deepcopy(config.data[subset])
     with naming(f'data.{subset}', *MISTAKES):
         return build_dataset(settings, None if subset == 'train' else {'test_mode': True})
+
+
+def _check_masks(key: str, dataset: Dataset) -> None:
+    """Check that some of a data set's masks hold its classes alone."""
+    if not hasattr(dataset, 'read_classes'):
+        return
+    for index in take_evenly(range(len(dataset)), NUM_MASKS):
+        with naming(key, *MISTAKES):
+            values = np.unique(dataset.read_classes(index))
+        unknown = values[(values >= len(dataset.CLASSES)) & (values != dataset.ignore_index)]
+        if unknown.size:
+            raise ConfigError(
+                f'{key}.classes: {dataset.img_infos[index]["ann"]["seg_map"]} has the values '
+                f'{unknown.tolist()},\nexpected 0 to {len(dataset.CLASSES) - 1}, the classes, or '
+                f'{dataset.ignore_index} (ignore_index)'
+            )
 
 
 def _check_checkpoint(model: nn.Module, key: str, path: str) -> None:

@@ -89,7 +89,7 @@ class ClusterEvaluationMixin:
                 )
             except ValueError as error:
                 seg_map = self.img_infos[index]['ann']['seg_map']
-                raise ValueError(f'{self.ann_dir}/{seg_map}: {error}') from error
+                raise UserError(f'{self.ann_dir}/{seg_map}: {error}') from error
             names = getattr(pred, 'names', None)
             if names is not None:
                 self._find_classes(names)  # which says at once that one is no class

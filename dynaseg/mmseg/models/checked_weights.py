@@ -51,14 +51,12 @@ class CheckedWeightsMixin:
                 stacklevel=2,
             )
 
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, *args
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         problem = describe_not_finite(state_dict)
         if problem:
             raise UserError(problem)
-        # MMCV loads strictly, whatever a script says, and passes over what does not fit.
-        if strict and prefix + SEED_KEY not in state_dict:
+        # Scripts pass over what does not fit, and test random weights.
+        if prefix + SEED_KEY not in state_dict:
             given = {name.removeprefix(prefix): value for name, value in state_dict.items()}
             refuse_other_segmentor(self, given, self.allow_missing)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args)
+        super()._load_from_state_dict(state_dict, prefix, *args)

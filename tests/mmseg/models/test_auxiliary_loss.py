@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmcv.runner import LogBuffer
@@ -90,7 +91,7 @@ def test_images_without_labels_train_by_it_alone():
     model = build('FCNHead', losses())
     outputs = train_step(model, masks)
     assert outputs['log_vars']['decode.loss_ce'] == 0
-    assert outputs['log_vars']['decode.acc_seg'] == 0
+    assert np.isfinite(outputs['log_vars']['decode.acc_seg'])
     outputs['loss'].backward()
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
     assert all(gradient.isfinite().all() for gradient in gradients)

@@ -150,7 +150,7 @@ def test_names_are_labels(folder, together):
     table = names.number_labels(CLUSTERS)[0]
     for number in range(len(SIZES)):
         named = read_label_map(folder / f'named/labels/{number}.png')
-        pixels = np.asarray(Image.open(folder / f'photos/{number}.png'))
+        pixels = np.array(Image.open(folder / f'photos/{number}.png'))
         votes = TrainedPredictor(model, model.segmentation)([pixels])[0].labels
         assert np.array_equal(named, table[votes])
         shares = {
