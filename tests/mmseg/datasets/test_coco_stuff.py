@@ -92,7 +92,7 @@ def test_pixels_of_real_masks_are_those_of_an_independent_count(test_data, tmp_p
                 if value != 255:
                     counts[reference['fine_to_coarse'][value]] += number
         classes = dataset.get_gt_seg_map_by_idx(index)
-        assert dataset[index]['img_metas'][0].data['ori_shape'][:2] == classes.shape
+        assert dataset[index]['img'].shape[:2] == classes.shape
         found = {c: int((classes == c).sum()) for c in range(27) if (classes == c).any()}
         assert found == dict(counts), path.name
         # each pixel is then counted once, in the class that it has
