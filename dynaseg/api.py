@@ -109,7 +109,7 @@ def segment_image(
             :func:`load_predictor`.
         ImageReadError: if it is a file that cannot be read.
 
-    Example:
+    Examples:
         >>> image = np.zeros((12, 16, 3), np.uint8)
         >>> image[:, 8:] = 255
         >>> segment_image(image, device='cpu', regions=2).regions[0, [0, -1]]
@@ -201,7 +201,7 @@ def segment_images(
         OSError: if the outputs cannot be written; ``segmented`` says how many images were before.
         RuntimeError: for an error of the program; what is done stays done.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from PIL import Image
         >>> from sklearn.datasets import load_sample_image

@@ -13,7 +13,7 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
     Raises:
         ValueError: if there is no such device.
 
-    Example:
+    Examples:
         >>> find_device('cpu')
         device(type='cpu')
     """

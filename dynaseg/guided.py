@@ -47,7 +47,7 @@ def segment_marked(
     Raises:
         ValueError: if the image or the marks are unfit.
 
-    Example:
+    Examples:
         >>> image = np.zeros((12, 16, 3), np.uint8)
         >>> image[:, 8:] = 255
         >>> segment_marked(image, [Mark(0, [(2, 2)]), Mark(1, [(14, 6)])], device='cpu')[0]

@@ -61,7 +61,7 @@ class FittedPredictor:
     Raises:
         ValueError: if ``min_clusters`` is neither.
 
-    Example:
+    Examples:
         >>> from dynaseg.core import ResponseNetwork
         >>> predictor = FittedPredictor(ResponseNetwork(channels=8), Fitter(iterations=3))
         >>> segmentation, = predictor([np.zeros((8, 12, 3), np.uint8)])
@@ -133,7 +133,7 @@ class RegionPredictor:
     Raises:
         ValueError: if there is no network.
 
-    Example:
+    Examples:
         >>> from dynaseg.core import ResponseNetwork
         >>> networks = [ResponseNetwork(9, channels=8) for _ in range(2)]
         >>> predictor = RegionPredictor(networks, Fitter(iterations=3, fit_pixels=2500))
@@ -261,7 +261,7 @@ def make_region_networks(seed: int = 0, in_channels: int = 9) -> list[ResponseNe
 def start_seeds(seed: int, number: int) -> list[int]:
     """Make the seeds of the weights from which several fits to an image start.
 
-    Example:
+    Examples:
         >>> start_seeds(7, 3)
         [7, 1007, 2007]
     """

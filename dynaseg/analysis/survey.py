@@ -147,7 +147,7 @@ def count_borders(labels: np.ndarray, number: int) -> np.ndarray:
     Returns:
         Counts, symmetric with zeros in the diagonal, (K, K).
 
-    Example:
+    Examples:
         >>> count_borders(np.array([[0, 1], [0, 2]]), 3)
         array([[0, 1, 1],
                [1, 0, 1],

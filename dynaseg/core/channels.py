@@ -30,7 +30,7 @@ def image_channels(image: np.ndarray, kind: str | np.ndarray = 'texture') -> Ten
     Raises:
         ValueError: if ``kind`` is none of these.
 
-    Example:
+    Examples:
         >>> image_channels(np.zeros((10, 16, 3), np.uint8)).shape
         torch.Size([9, 5, 8])
     """

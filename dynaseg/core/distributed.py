@@ -10,7 +10,7 @@ def sum_over_processes(values: Tensor) -> Tensor:
 
     All of them must call it. Gradients flow back to each.
 
-    Example:
+    Examples:
         >>> import torch
         >>> sum_over_processes(torch.ones(2))
         tensor([1., 1.])

@@ -9,7 +9,7 @@ from torch import Tensor
 def find_not_finite(weights: Mapping[str, Tensor]) -> list[str]:
     """List the names of the tensors that hold NaN or infinities.
 
-    Example:
+    Examples:
         >>> find_not_finite({'a': torch.ones(2), 'b': torch.tensor([1.0, torch.inf])})
         ['b']
     """
@@ -23,7 +23,7 @@ def find_not_finite(weights: Mapping[str, Tensor]) -> list[str]:
 def describe_not_finite(weights: Mapping[str, Tensor]) -> str | None:
     """Say which weights are not finite; None where all are.
 
-    Example:
+    Examples:
         >>> describe_not_finite({'bias': torch.tensor([torch.nan])})
         'the weights are not finite: bias'
     """

@@ -114,7 +114,7 @@ class Fitter:
     Raises:
         ValueError: if an argument is out of its range.
 
-    Example:
+    Examples:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8))
         >>> result, = Fitter(iterations=5)(network, torch.rand(1, 3, 12, 16))
         >>> result.labels.shape, result.fit.iterations, result.fit.stop_reason

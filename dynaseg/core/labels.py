@@ -14,7 +14,7 @@ def renumber(labels: np.ndarray) -> np.ndarray:
     Returns:
         int64, of the same shape.
 
-    Example:
+    Examples:
         >>> renumber(np.array([[7, 7], [2, 9]]))
         array([[1, 1],
                [0, 2]])
@@ -40,7 +40,7 @@ def connected_components(labels: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: if the labels are not a map of integers.
 
-    Example:
+    Examples:
         >>> connected_components(np.array([[7, 7, 0], [0, 7, 7], [0, 0, 7]]))
         array([[0, 0, 1],
                [2, 0, 0],
@@ -74,7 +74,7 @@ def merge_small_regions(labels: np.ndarray, min_pixels: int, min_labels: int = 1
     Returns:
         The labels, of the same type, (H, W); the input where every component is small.
 
-    Example:
+    Examples:
         >>> merge_small_regions(np.array([[0, 0, 0, 1], [0, 2, 0, 1]]), min_pixels=2)
         array([[0, 0, 0, 1],
                [0, 0, 0, 1]])
@@ -105,7 +105,7 @@ def find_deepest_pixels(labels: np.ndarray) -> dict[int, tuple[int, int, float]]
         Row, column and the distance, in pixels, to the border of the label, by label; the
         first of several pixels as deep.
 
-    Example:
+    Examples:
         >>> find_deepest_pixels(np.repeat([[7, 7, 7, 7, 7, 2]], 5, axis=0))
         {2: (0, 5, 0.5), 7: (2, 2, 2.5)}
     """

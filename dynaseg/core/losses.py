@@ -29,7 +29,7 @@ def feature_similarity(response: Tensor, labels: Tensor) -> Tensor:
     Returns:
         The mean over the pixels of each image, (N,).
 
-    Example:
+    Examples:
         >>> import torch
         >>> response = torch.tensor([2.0, 0.0]).view(1, 2, 1, 1)
         >>> feature_similarity(response, response.argmax(1))
@@ -50,7 +50,7 @@ def marked_cross_entropy(response: Tensor, marks: Tensor) -> Tensor:
     Returns:
         The mean over the marked pixels of each image, 0 where none is, (N,).
 
-    Example:
+    Examples:
         >>> import torch
         >>> response = torch.tensor([[2.0, 0.0], [0.0, 0.0]]).view(1, 2, 1, 2)
         >>> marked_cross_entropy(response, torch.tensor([[[0, -1]]]))
@@ -70,7 +70,7 @@ def spatial_continuity(response: Tensor) -> Tensor:
         The mean over vertical neighbours plus that over horizontal ones, (N,). A direction in which
         the map has no neighbours (a single row, say) adds zero.
 
-    Example:
+    Examples:
         >>> import torch
         >>> response = torch.tensor([[0.0, 1.0], [3.0, 5.0]]).view(1, 1, 2, 2)
         >>> spatial_continuity(response)  # vertical (3 + 4) / 2, horizontal (1 + 2) / 2
@@ -96,7 +96,7 @@ def count_clusters(labels: Tensor, num_channels: int) -> Tensor:
     Returns:
         The counts, int64, (N,).
 
-    Example:
+    Examples:
         >>> import torch
         >>> count_clusters(torch.tensor([[[0, 0, 3]], [[1, 1, 1]]]), num_channels=4)
         tensor([2, 1])
@@ -120,7 +120,7 @@ def dynamic_weight(num_clusters: Tensor, weighting: str = 'scf', mu: float | Non
     Raises:
         ValueError: if ``weighting`` is unknown.
 
-    Example:
+    Examples:
         >>> import torch
         >>> dynamic_weight(torch.tensor([30, 100]), 'scf')
         tensor([1.6667, 0.5000])
@@ -152,7 +152,7 @@ def marginal_entropy(response: Tensor) -> Tensor:
         responses. In a training of several processes the pixels are those of all, which must
         all compute it.
 
-    Example:
+    Examples:
         >>> import torch
         >>> even = torch.tensor([[9.0, -9.0], [-9.0, 9.0]]).view(1, 2, 1, 2)
         >>> marginal_entropy(even)  # log 2
@@ -184,7 +184,7 @@ class DynaSegLoss(nn.Module):
         ValueError: if an argument is none of those named, ``mu`` is not positive or
             ``entropy_weight`` is negative.
 
-    Example:
+    Examples:
         >>> import torch
         >>> criterion = DynaSegLoss(weighting='fsf')
         >>> parts = criterion(torch.randn(2, 8, 16, 16, requires_grad=True))

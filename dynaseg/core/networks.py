@@ -27,7 +27,7 @@ class PlainCNN(nn.Module):
     Raises:
         ValueError: if an entry of ``out_indices`` names no block.
 
-    Example:
+    Examples:
         >>> import torch
         >>> features, = PlainCNN(channels=16, num_blocks=2)(torch.rand(1, 3, 20, 30))
         >>> features.shape
@@ -82,7 +82,7 @@ class ResponseNetwork(nn.Module):
         channels: channels of the features and of the response map (p = q in the paper).
         num_blocks: number of blocks of the CNN (M in the paper).
 
-    Example:
+    Examples:
         >>> import torch
         >>> ResponseNetwork(channels=8)(torch.rand(1, 3, 20, 30)).shape
         torch.Size([1, 8, 20, 30])

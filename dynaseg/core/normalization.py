@@ -18,7 +18,7 @@ class Normalization:
         ValueError: if there are not as many of one as of the other, a deviation is not positive, or
             a number is not finite.
 
-    Example:
+    Examples:
         >>> Normalization(mean=(1.0,), std=(2.0,))(torch.tensor([[[[5]]]], dtype=torch.uint8))
         tensor([[[[2.]]]])
     """

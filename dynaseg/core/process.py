@@ -41,7 +41,7 @@ def one_thread() -> Iterator[None]:
 
     Small networks gain nothing by more, and lose much where other processes compute beside them.
 
-    Example:
+    Examples:
         >>> with one_thread():
         ...     torch.get_num_threads()
         1

@@ -34,7 +34,7 @@ class GuidedFilter:
         eps: the ridge, a variance: where the guide varies less than this, it is no edge.
         subsample: factor of height and width.
 
-    Example:
+    Examples:
         >>> guide = torch.zeros(1, 3, 4, 8)
         >>> guide[..., 4:] = 1.0
         >>> step = torch.zeros(1, 1, 4, 8)
@@ -110,7 +110,7 @@ def box_mean(maps: Tensor, radius: int) -> Tensor:
     Returns:
         The means, of the same shape.
 
-    Example:
+    Examples:
         >>> box_mean(torch.tensor([[[[1.0, 2.0, 6.0]]]]), radius=1)
         tensor([[[[1.5000, 3.0000, 4.0000]]]])
     """
@@ -167,7 +167,7 @@ class ProbabilityRefinement:
     Raises:
         ValueError: if an argument is out of its range.
 
-    Example:
+    Examples:
         >>> image = torch.zeros(1, 3, 4, 8)
         >>> image[..., 4:] = 1.0
         >>> ramp = torch.linspace(0.1, 0.8, 8).expand(1, 1, 4, 8)
@@ -219,7 +219,7 @@ class LabelRefinement:
     Raises:
         ValueError: if an argument is out of its range.
 
-    Example:
+    Examples:
         >>> image = torch.zeros(1, 3, 4, 8)
         >>> image[..., 4:] = 1.0
         >>> labels = torch.tensor([[[0, 0, 0, 0, 0, 7, 7, 7]] * 4])

@@ -32,7 +32,7 @@ def estimate_num_clusters(
     Raises:
         ValueError: if the image is not (H, W, 3), or a candidate is below 2.
 
-    Example:
+    Examples:
         >>> stripes = np.repeat(np.eye(3, dtype=np.uint8) * 230, 10, axis=0)[:, None]
         >>> noise = np.random.default_rng(0).integers(0, 20, (30, 30, 3), dtype=np.uint8)
         >>> estimate_num_clusters(stripes + noise)[0]

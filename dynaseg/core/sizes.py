@@ -25,7 +25,7 @@ def limit_size(images: Tensor, pixels: int | None) -> Tensor:
     Returns:
         The images, of about that many pixels, or as they were.
 
-    Example:
+    Examples:
         >>> limit_size(torch.rand(1, 3, 40, 60), pixels=600).shape
         torch.Size([1, 3, 20, 30])
     """
@@ -36,7 +36,7 @@ def limit_size(images: Tensor, pixels: int | None) -> Tensor:
 def limited_size(size: Sequence[int], pixels: int | None) -> tuple[int, int]:
     """Shrink a size, (H, W), of more than so many pixels to about that many; None for no limit.
 
-    Example:
+    Examples:
         >>> limited_size((40, 60), 600), limited_size((40, 60), None)
         ((20, 30), (40, 60))
     """
@@ -58,7 +58,7 @@ def enlarge(images: Tensor, scale: float, pixels: int | None = None) -> Tensor:
     Returns:
         The images, (N, C, about scale x H, about scale x W).
 
-    Example:
+    Examples:
         >>> enlarge(torch.rand(1, 3, 20, 30), scale=2.0).shape
         torch.Size([1, 3, 40, 60])
         >>> enlarge(torch.rand(1, 3, 20, 30), scale=2.0, pixels=600).shape
@@ -98,7 +98,7 @@ def shrink_marks(marks: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         The same, (N, h, w).
 
-    Example:
+    Examples:
         >>> shrink_marks(torch.tensor([[[-1, 2, -1, -1], [-1, -1, 0, 0]]]), (1, 2))
         tensor([[[2, 0]]])
     """

@@ -49,7 +49,7 @@ class SmoothnessLoss(nn.Module):
         across: threshold of pairs of two images.
         stride: every so many-th place of every so many-th row is looked at, from a random one.
 
-    Example:
+    Examples:
         >>> features = F.normalize(torch.randn(2, 8, 6, 9), dim=1)
         >>> parts = SmoothnessLoss()(torch.randn(2, 4, 6, 9), features)
         >>> sorted(parts)

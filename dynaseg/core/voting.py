@@ -33,7 +33,7 @@ def give_to_strongest(sums: Tensor, probabilities: Tensor, groups: Tensor) -> Te
     Returns:
         Probabilities of the clusters, of which one in each group is not 0, (N, K, H, W).
 
-    Example:
+    Examples:
         >>> probabilities = torch.tensor([0.4, 0.25, 0.35]).view(1, 3, 1, 1)
         >>> groups = torch.tensor([0, 1, 1])
         >>> sums = sum_groups(probabilities, groups)

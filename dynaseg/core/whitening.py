@@ -44,7 +44,7 @@ class NoiseStatistics:
         num_channels: C.
         contrast: the Euclidean distance in CIELAB from which neighbours count as different.
 
-    Example:
+    Examples:
         >>> statistics = NoiseStatistics(2)
         >>> features = torch.tensor([[[0.0, 2.0]], [[0.0, 0.0]]])
         >>> statistics.add(features, lab=torch.zeros(3, 1, 2))

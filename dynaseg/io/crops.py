@@ -27,7 +27,7 @@ def choose_box(
     Returns:
         Left, top, right and bottom, as Pillow takes them; inside of the image.
 
-    Example:
+    Examples:
         >>> choose_box((100, 80), centre=(95, 40), radius=10)
         (60, 20, 100, 60)
     """
@@ -50,7 +50,7 @@ def veil(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Returns:
         RGB, uint8, (H, W, 3).
 
-    Example:
+    Examples:
         >>> veil(np.zeros((1, 3, 3), np.uint8), np.array([[True, False, False]]))[..., 0]
         array([[  0, 255,  76]], dtype=uint8)
     """

@@ -35,7 +35,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         A temporary path beside ``path``, of which no other writer knows; it takes the place of
         ``path`` when the block ends without an exception and is removed otherwise.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with atomic_write(Path(folder, 'a.txt')) as temporary:
@@ -63,7 +63,7 @@ def write_file(path: Path, content: bytes | str, sync: bool = False) -> None:
     Raises:
         OSError: if it cannot be written as a whole, such as on a full disk.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_file(Path(folder, 'sub', 'a.txt'), 'whole')
@@ -97,7 +97,7 @@ def read_names(path: Path) -> list[str]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no file or no text, lists no name, or lists one more than once.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_file(Path(folder, 'val.txt'), 'one two')
@@ -157,7 +157,7 @@ def walk_images(
 def is_image_name(name: str) -> bool:
     """Tell whether a file name is that of an image, and not hidden.
 
-    Example:
+    Examples:
         >>> [is_image_name(name) for name in ('a.JPG', '.a.jpg', 'a.txt')]
         [True, False, False]
     """
@@ -167,7 +167,7 @@ def is_image_name(name: str) -> bool:
 def name_some(names: Sequence[str]) -> str:
     """Name the first few of many.
 
-    Example:
+    Examples:
         >>> name_some(['a', 'b', 'c', 'd'])
         'a, b, c, ...'
     """
@@ -177,7 +177,7 @@ def name_some(names: Sequence[str]) -> str:
 def take_evenly(items: Sequence, count: int | None) -> Sequence:
     """Take evenly spaced items, the first among them; all if there are no more, or for None.
 
-    Example:
+    Examples:
         >>> take_evenly(list('abcdefgh'), 3)
         ['a', 'c', 'f']
     """

@@ -29,7 +29,7 @@ KEYS = {'names', 'made_from', 'checkpoint_sha256'}
 def name_clusters(number: int) -> tuple[str, ...]:
     """Name clusters by their numbers, for want of names.
 
-    Example:
+    Examples:
         >>> name_clusters(2)
         ('cluster 0', 'cluster 1')
     """
@@ -49,7 +49,7 @@ class ClusterNames:
         ValueError: if a cluster is no integer of at least 0, a name is empty, has spaces around it,
             is longer than 100 characters or is ``'unnamed'``, or there is none.
 
-    Example:
+    Examples:
         >>> names = ClusterNames({0: 'road', 2: 'car', 3: 'road'}, 'a person')
         >>> names.labels
         ('car', 'road')
@@ -118,7 +118,7 @@ class ClusterNames:
         Raises:
             ValueError: if there are names of other clusters, or a name is that of no class.
 
-        Example:
+        Examples:
             >>> ClusterNames({0: 'road', 2: 'sky'}, 'a person').find_classes(3, ['sky', 'road'])
             array([ 1, -1,  0])
         """

@@ -15,7 +15,7 @@ def load_templates(folder: Path) -> Environment:
 
     They have the filter ``text``, which makes a mark of the bytes of file names that are no text.
 
-    Example:
+    Examples:
         >>> templates = load_templates(Path(__file__).parent)
         >>> templates.from_string('{{ value }}').render(value='a <b>')
         'a &lt;b&gt;'
@@ -40,7 +40,7 @@ def write_assets(folder: Path, out_dir: Path) -> None:
 def show_text(value: object) -> str:
     r"""Make text that can be encoded, of file names that may hold bytes that are no text.
 
-    Example:
+    Examples:
         >>> show_text('a\udce9')
         'a�'
     """

@@ -14,7 +14,7 @@ def distinct_palette(num_colours: int) -> np.ndarray:
     Returns:
         RGB colours, uint8, (num_colours, 3).
 
-    Example:
+    Examples:
         >>> distinct_palette(2)
         array([[230,  80,  80],
                [ 67, 103, 191]], dtype=uint8)

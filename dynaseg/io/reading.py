@@ -95,7 +95,7 @@ def read_image(path: str | PathLike) -> np.ndarray:
             has more pixels than Pillow allows (2 * Image.MAX_IMAGE_PIXELS), a bomb perhaps; the
             environment variable DYNASEG_MAX_MEGAPIXELS sets another limit.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Image.new('L', (3, 2), 128).save(f'{folder}/grey.png')

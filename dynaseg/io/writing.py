@@ -25,7 +25,7 @@ def write_label_map(path: Path, labels: np.ndarray) -> None:
         ValueError: if labels are negative or above 16,777,215; it names the file.
         OSError: if it cannot be written as a whole.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, 'few.png')

@@ -39,7 +39,7 @@ def build_segmentor_from(
         ValueError: if the model cannot be built, is not a ``DynaSeg``, the checkpoint's weights are
             not those of the model, the device is not there, or the seed is negative.
 
-    Example:
+    Examples:
         >>> segmentor = build_segmentor_from('dynaseg/scf_plain-cnn_100_sample.py', device='cpu')
         >>> segmentor.training
         False

@@ -208,7 +208,7 @@ def translate_arguments(arguments: list[str]) -> list[str]:
     Returns:
         The translated arguments.
 
-    Example:
+    Examples:
         >>> translate_arguments(['config.py', '--local-rank=1', '--device', 'cpu'])
         ['config.py', '--local_rank=1']
     """

@@ -24,7 +24,7 @@ def find_config(name: str | PathLike) -> Path:
     Raises:
         FileNotFoundError: if there is no such config.
 
-    Example:
+    Examples:
         >>> find_config('segment.py').parts[-3:]
         ('configs', 'dynaseg', 'segment.py')
     """
@@ -90,7 +90,7 @@ def merge_options(config: Config, options: Sequence[str]) -> Config:
     Raises:
         ValueError: if an option is no ``key=value``, or goes into an entry that has no entries.
 
-    Example:
+    Examples:
         >>> merge_options(Config({'model': {'type': 'DynaSeg'}}), ['model.seed=3']).model.seed
         3
     """

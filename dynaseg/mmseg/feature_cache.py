@@ -36,7 +36,7 @@ class FeatureCache:
         ValueError: if the backbone is trained, so that its levels change, or ``max_gib`` is not
             positive.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> pixels = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +140,7 @@ class FeatureCache:
 def digest(*values: Tensor | str) -> str:
     """Compute a digest of tensors and texts: of values, shapes and types.
 
-    Example:
+    Examples:
         >>> digest(torch.zeros(2)) == digest(torch.zeros(2)), digest(torch.zeros(2)) == digest('a')
         (True, False)
     """

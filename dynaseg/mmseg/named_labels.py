@@ -11,7 +11,7 @@ class NamedLabels(np.ndarray):
     Attributes:
         names: of the labels; None of arrays that were computed from such a map.
 
-    Example:
+    Examples:
         >>> labels = NamedLabels(np.array([[0, 1]]), ('road', 'sky'))
         >>> labels.names, (labels == 1).names
         (('road', 'sky'), None)

@@ -172,7 +172,7 @@ def find_latest_checkpoint(path: str, suffix: str = 'pth') -> str | None:
 def is_whole(path: Path) -> bool:
     """Tell whether a checkpoint is whole: each of its records has its checksum.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.NamedTemporaryFile(suffix='.pth') as file:
         ...     torch.save({'meta': {}}, file.name)

@@ -27,7 +27,7 @@ class SegmentationImages(BaseDataSource):
     Raises:
         FileNotFoundError, ValueError: as the data set.
 
-    Example:
+    Examples:
         >>> settings = dict(type='ImageFolderDataset', img_dir='holiday')
         >>> source = SegmentationImages(settings)
         Traceback (most recent call last):

@@ -39,7 +39,7 @@ def seeded(*key: int) -> Iterator[None]:
 
     Afterwards the generators are as they were.
 
-    Example:
+    Examples:
         >>> with seeded(0, 7):
         ...     first = np.random.rand()
         >>> with seeded(0, 7):
@@ -83,7 +83,7 @@ class TrainingSampler(Sampler[Draw]):
         epoch: the epoch that comes next.
         start: the first of its batches that is drawn; 0 again thereafter.
 
-    Example:
+    Examples:
         >>> sampler = TrainingSampler(size=6, batch_size=2, seed=0)
         >>> epoch = [draw.index for draw in sampler]
         >>> sampler.go_to(1)

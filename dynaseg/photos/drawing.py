@@ -27,7 +27,7 @@ def draw_overlay(
     Returns:
         RGB, uint8, (H, W, 3).
 
-    Example:
+    Examples:
         >>> image = np.zeros((4, 4, 3), np.uint8)
         >>> draw_overlay(image, np.arange(16).reshape(4, 4) // 8).shape
         (4, 4, 3)
@@ -48,7 +48,7 @@ def find_outlines(labels: np.ndarray) -> np.ndarray:
     Returns:
         bool, (H, W): lines of one pixel.
 
-    Example:
+    Examples:
         >>> find_outlines(np.array([[0, 0, 1], [0, 0, 1]]))
         array([[False,  True, False],
                [False,  True, False]])

@@ -102,7 +102,7 @@ def describe_regions(regions: np.ndarray) -> Iterator[dict]:
     Yields:
         An annotation a region.
 
-    Example:
+    Examples:
         >>> first, _ = describe_regions(np.array([[0, 1, 1], [0, 0, 1]]))
         >>> first['segmentation'], first['bbox'], first['area']
         ({'size': [2, 3], 'counts': [0, 2, 1, 1, 2]}, [0, 0, 2, 2], 3)
@@ -138,7 +138,7 @@ def describe_mask(mask: np.ndarray) -> dict:
         The annotation, without its number and image. Its polygons are the outer outlines of the
         mask's parts, within half a pixel; its area and bounding box are those of the mask.
 
-    Example:
+    Examples:
         >>> mask = np.zeros((5, 6), bool)
         >>> mask[1:4, 2:5] = True
         >>> describe_mask(mask)['bbox'], len(describe_mask(mask)['segmentation'])
@@ -158,7 +158,7 @@ def describe_mask(mask: np.ndarray) -> dict:
 def encode_mask(mask: np.ndarray) -> list[int]:
     """Count the runs of a mask, in its order: how many are off, on, off, and so on.
 
-    Example:
+    Examples:
         >>> encode_mask(np.array([[True, True], [False, True]]))
         [0, 2, 1, 1]
     """

@@ -78,7 +78,7 @@ def name_outputs(
     Returns:
         Names by file, also those known. No two are equal, not even where letter case is ignored.
 
-    Example:
+    Examples:
         >>> files = [Path('a/sea.jpg'), Path('b/sea.png'), Path('b/Sea.jpg')]
         >>> list(name_outputs(files, {}).values())
         ['sea', 'sea-2', 'Sea-3']

@@ -5,7 +5,7 @@ rows hold the border between each pixel and its right neighbour, the next H rows
 pixel and its lower neighbour; 0 stands for none. At detail d, given with up to four digits, those
 of values over 60,000 (1 - d) are shown. The regions at that detail are what they separate.
 
-Example:
+Examples:
     >>> import tempfile
     >>> from pathlib import Path
     >>> from PIL import Image

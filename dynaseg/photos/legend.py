@@ -27,7 +27,7 @@ class Legend:
     Args:
         names: of the labels, from 0.
 
-    Example:
+    Examples:
         >>> legend = Legend(['road', 'sky'])
         >>> record = {'name': 'a', 'size': [8, 6], 'shares': {'sky': 1.0}, 'examples': {}}
         >>> legend.note(record)

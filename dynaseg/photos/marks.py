@@ -48,7 +48,7 @@ def parse_mark(text: str, label: int) -> Mark:
     Raises:
         ValueError: if it is none.
 
-    Example:
+    Examples:
         >>> parse_mark('12,30 40,35.5', SUBJECT).points
         ((12.0, 30.0), (40.0, 35.5))
         >>> parse_mark('polygon:0,0 9,0 9,9', BACKGROUND).filled
@@ -75,7 +75,7 @@ def draw_marks(marks: Iterable[Mark], size: tuple[int, int]) -> np.ndarray:
     Raises:
         ValueError: if a point lies outside of the image.
 
-    Example:
+    Examples:
         >>> draw_marks([Mark(0, [(1, 0)]), Mark(1, [(3, 0), (4, 0)])], (1, 6))
         array([[-1,  0, -1,  1,  1, -1]], dtype=int32)
     """

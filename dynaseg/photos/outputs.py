@@ -53,7 +53,7 @@ def are_as_recorded(out_dir: Path, record: dict) -> bool:
 def describe_content(content: bytes) -> list:
     """Describe the content of a file: its bytes, and a digest of them.
 
-    Example:
+    Examples:
         >>> describe_content(b'region')
         [6, '3537ed74d4bb898d']
     """

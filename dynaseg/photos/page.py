@@ -28,7 +28,7 @@ CHART_WIDTH, CHART_HEIGHT = 300, 100
 class Overview:
     """What is said of all images together, kept up to date record by record.
 
-    Example:
+    Examples:
         >>> overview = Overview()
         >>> overview.note(0, {'file': '/photos/a.jpg', 'seconds': 1.5})
         >>> overview.note(1, {'file': '/photos/sub/b.jpg', 'error': 'damaged'})
@@ -71,7 +71,7 @@ class Overview:
 def page_name(page: int) -> str:
     """Name a page, numbered from 0.
 
-    Example:
+    Examples:
         >>> page_name(0), page_name(1)
         ('index.html', 'index-2.html')
     """
@@ -140,7 +140,7 @@ def draw_chart(counts: Sequence[int], clusters: int, floor: int = 1) -> dict[str
     Returns:
         What the template of charts shows: SVG paths, numbers and heights in per cent.
 
-    Example:
+    Examples:
         >>> draw_chart([4, 2], 2)['line']
         'M0,0L300,50'
     """

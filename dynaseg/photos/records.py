@@ -24,7 +24,7 @@ class RecordFile:
     Raises:
         BlockingIOError: if another process has it open.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> folder = tempfile.TemporaryDirectory()
         >>> with RecordFile(Path(folder.name, 'results.jsonl')) as records:

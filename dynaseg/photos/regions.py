@@ -63,7 +63,7 @@ def find_hierarchy(segmentation: Segmentation, min_area: float = MIN_AREA) -> Re
         The hierarchy. Parts of clusters that are too small stay with the neighbour of their longest
         border.
 
-    Example:
+    Examples:
         >>> find_hierarchy(Segmentation(np.array([[0, 0, 1], [0, 0, 2]])), 0).cut_to(3)
         array([[0, 0, 1],
                [0, 0, 2]], dtype=int32)

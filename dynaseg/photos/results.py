@@ -39,7 +39,7 @@ class Results:
             by a name that is needed, or a ``results.jsonl`` that is damaged; unless ``overwrite``,
             if it holds results of other settings, or outputs without a ``results.jsonl``.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> folder = tempfile.TemporaryDirectory()
         >>> with Results(folder.name, {'seed': 0}) as results:

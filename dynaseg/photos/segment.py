@@ -183,7 +183,7 @@ class Job:
 def is_lack_of_memory(error: Exception) -> bool:
     """Tell an error for want of memory, on any device, from others.
 
-    Example:
+    Examples:
         >>> is_lack_of_memory(MemoryError()), is_lack_of_memory(RuntimeError('shape mismatch'))
         (True, False)
     """

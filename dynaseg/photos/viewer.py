@@ -71,7 +71,7 @@ def encode_runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         The value of each run, little-endian uint32, and its length, little-endian uint16.
 
-    Example:
+    Examples:
         >>> encode_runs(np.array([[7, 7], [7, 2]]))
         (array([7, 2], dtype=uint32), array([3, 1], dtype=uint16))
     """

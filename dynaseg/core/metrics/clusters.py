@@ -31,7 +31,7 @@ def contingency_table(
         ValueError: if the shapes differ, values are no integers, a cluster is negative or not below
             65,536, or a class is neither below ``num_classes`` nor ignored.
 
-    Example:
+    Examples:
         >>> contingency_table(np.array([0, 0, 1]), np.array([1, 255, 0]), num_classes=2)
         array([[0, 1],
                [1, 0]])
@@ -93,7 +93,7 @@ def match_hungarian(table: np.ndarray) -> np.ndarray:
     Returns:
         The class of each cluster, or -1 for the clusters left over, int64, (K,).
 
-    Example:
+    Examples:
         >>> match_hungarian(np.array([[1, 9], [5, 8], [2, 0]]))
         array([ 1,  0, -1])
     """
@@ -113,7 +113,7 @@ def match_majority(table: np.ndarray) -> np.ndarray:
     Returns:
         The class of each cluster, or -1 for clusters without a labelled pixel, int64, (K,).
 
-    Example:
+    Examples:
         >>> match_majority(np.array([[1, 9], [5, 8], [0, 0]]))
         array([ 1,  1, -1])
     """

@@ -58,7 +58,7 @@ def hierarchy_statistics(
     Raises:
         ValueError: if there is no annotation or no threshold, or a map has another shape.
 
-    Example:
+    Examples:
         >>> leaves = np.array([[0, 1, 2]], dtype=np.int32)
         >>> parents, altitudes = np.array([3, 3, 4, 4, 4]), np.array([0, 0, 0, 1, 2.0])
         >>> hierarchy = RegionHierarchy(leaves, parents, altitudes)

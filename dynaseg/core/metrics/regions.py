@@ -69,7 +69,7 @@ def region_statistics(
     Raises:
         ValueError: if there is no annotation, or a map is not of integers or of another shape.
 
-    Example:
+    Examples:
         >>> statistics = region_statistics(np.array([[0, 0, 1, 0]]), [np.array([[1, 1, 1, 2]])])
         >>> statistics.segment_ious[0].round(3)
         array([0.667, 1.   ])
@@ -117,7 +117,7 @@ def summarize_regions(statistics: Sequence[RegionStatistics]) -> dict[str, float
     Raises:
         ValueError: if there are no statistics.
 
-    Example:
+    Examples:
         >>> labels = np.array([[0, 0, 1, 1]])
         >>> annotations = [np.array([[1, 1, 1, 2]]), np.array([[1, 1, 1, 1]])]
         >>> metrics = summarize_regions([region_statistics(labels, annotations)])

@@ -54,7 +54,7 @@ def build_hierarchy(
     Raises:
         ValueError: if an array has another shape or type, or the number of levels is another.
 
-    Example:
+    Examples:
         >>> image = np.zeros((20, 30, 3), np.uint8)
         >>> image[5:15, 5:15] = 255, 128, 0
         >>> build_hierarchy(image).cut_to(2)[10, ::5].tolist()
@@ -115,7 +115,7 @@ def working_image(image: np.ndarray, max_pixels: int) -> np.ndarray:
     Returns:
         The image itself if it is small enough, or a smaller one, in [0, 1], float32.
 
-    Example:
+    Examples:
         >>> working_image(np.zeros((40, 60, 3), np.uint8), 600).shape
         (20, 30, 3)
     """

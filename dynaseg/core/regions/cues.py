@@ -39,7 +39,7 @@ def soft_labels(response: Tensor) -> np.ndarray:
         Probabilities that sum to one at every pixel, float32, (K, h, w), K the labels that are the
         most probable one somewhere.
 
-    Example:
+    Examples:
         >>> import torch
         >>> response = torch.tensor([[5.0, 0.0], [0.0, 5.0], [-1.0, -1.0]]).view(1, 3, 1, 2)
         >>> soft_labels(response).shape

@@ -37,7 +37,7 @@ def enlarge_leaves(leaves: np.ndarray, image: np.ndarray) -> np.ndarray:
     Returns:
         Superpixel of each pixel, int32, (H, W).
 
-    Example:
+    Examples:
         >>> image = np.zeros((2, 8, 3), np.uint8)
         >>> image[:, 5:] = 255
         >>> enlarge_leaves(np.array([[0, 0, 1, 1]], dtype=np.int32), image)[0]

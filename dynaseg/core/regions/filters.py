@@ -22,7 +22,7 @@ def lab_image(image: np.ndarray) -> np.ndarray:
     Returns:
         Lightness in [0, 1] and the two opponent colours, float32, (3, H, W).
 
-    Example:
+    Examples:
         >>> abs(lab_image(np.full((1, 1, 3), 255, np.uint8))).ravel().round(2).tolist()
         [1.0, 0.0, 0.0]
     """
@@ -42,7 +42,7 @@ def smooth(maps: np.ndarray, sigma: float) -> np.ndarray:
 def differences(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Take central differences, down and to the right, of maps (..., H, W).
 
-    Example:
+    Examples:
         >>> down, right = differences(np.array([[[0.0, 1.0, 4.0]]]))
         >>> right.tolist(), down.tolist()
         ([[[0.5, 2.0, 1.5]]], [[[0.0, 0.0, 0.0]]])

@@ -52,7 +52,7 @@ def pixel_pairs(regions: np.ndarray) -> np.ndarray:
     Returns:
         Indices into the flat image, those to the right first, then those below, (P, 2).
 
-    Example:
+    Examples:
         >>> pixel_pairs(np.array([[0, 1], [0, 0]])).tolist()
         [[0, 1], [1, 3]]
     """
@@ -67,7 +67,7 @@ def pixel_pairs(regions: np.ndarray) -> np.ndarray:
 def build_graph(leaves: np.ndarray) -> RegionGraph:
     """Make the adjacency graph of superpixels, 0 to L - 1, (H, W).
 
-    Example:
+    Examples:
         >>> graph = build_graph(np.array([[0, 0, 1], [2, 2, 2]]))
         >>> graph.borders.tolist(), graph.lengths.tolist()
         ([[0, 1], [0, 2], [1, 2]], [1, 2, 1])
@@ -100,7 +100,7 @@ def pooling_matrix(leaves: np.ndarray, size: tuple[int, int]) -> sparse.csr_arra
     Returns:
         Weight of each of the map's values in the mean of each superpixel, float32, (L, h w).
 
-    Example:
+    Examples:
         >>> matrix = pooling_matrix(np.array([[0, 0, 1, 1]]), (1, 2))
         >>> (matrix @ np.array([0.0, 8.0])).tolist()  # of 0, 2, 6 and 8
         [1.0, 7.0]

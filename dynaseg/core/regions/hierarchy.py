@@ -31,7 +31,7 @@ class RegionHierarchy:
     Raises:
         ValueError: if the arrays do not make such a tree.
 
-    Example:
+    Examples:
         >>> leaves = np.array([[0, 1, 2]], dtype=np.int32)
         >>> parents, altitudes = np.array([3, 3, 4, 4, 4]), np.array([0, 0, 0, 1, 2.0])
         >>> hierarchy = RegionHierarchy(leaves, parents, altitudes)

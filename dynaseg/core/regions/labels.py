@@ -16,7 +16,7 @@ def label_regions(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: as :func:`find_region_labels`.
 
-    Example:
+    Examples:
         >>> labels = np.array([[3, 3, 1, 5], [3, 5, 5, 5]])
         >>> label_regions(labels, np.array([[0, 0, 0, 1], [0, 1, 1, 1]]))
         array([[3, 3, 3, 5],

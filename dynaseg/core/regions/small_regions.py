@@ -22,7 +22,7 @@ def remove_small_regions(hierarchy: RegionHierarchy, min_area: float) -> RegionH
     Returns:
         A hierarchy with fewer and larger superpixels.
 
-    Example:
+    Examples:
         >>> leaves = np.array([[0, 0, 0, 1, 2, 2]], dtype=np.int32)
         >>> parents, altitudes = np.array([4, 3, 3, 4, 4]), np.array([0, 0, 0, 5.0, 6.0])
         >>> larger = remove_small_regions(RegionHierarchy(leaves, parents, altitudes), 2)

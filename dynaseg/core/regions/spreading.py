@@ -42,7 +42,7 @@ def spread_marks(
     Raises:
         ValueError: if the marks are of another size, no pixel is marked, or ``rest`` is no label.
 
-    Example:
+    Examples:
         >>> leaves = np.array([[0, 1, 2, 3, 3]], dtype=np.int32)
         >>> parents = np.array([4, 4, 5, 6, 5, 6, 6])
         >>> hierarchy = RegionHierarchy(leaves, parents, np.array([0, 0, 0, 0, 0.1, 1, 2]))

@@ -23,7 +23,7 @@ def make_superpixels(strength: np.ndarray, min_depth: float = 0.05) -> np.ndarra
         Superpixel of each pixel, 0 to L - 1 in the order of their first pixels by rows, int32,
         (H, W). Superpixels are 4-connected.
 
-    Example:
+    Examples:
         >>> make_superpixels(np.array([[0.0, 0.0, 1.0, 0.0, 0.0, 0.02, 0.01, 0.5]]))
         array([[0, 0, 1, 1, 1, 1, 1, 1]], dtype=int32)
     """
@@ -37,7 +37,7 @@ def make_superpixels(strength: np.ndarray, min_depth: float = 0.05) -> np.ndarra
 def renumber(regions: np.ndarray) -> np.ndarray:
     """Number regions, (H, W), 0, 1, ... in the order of their first pixels by rows, int32.
 
-    Example:
+    Examples:
         >>> renumber(np.array([[7, 7, 2], [7, 3, 2]]))
         array([[0, 0, 1],
                [0, 2, 1]], dtype=int32)

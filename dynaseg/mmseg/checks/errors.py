@@ -15,7 +15,7 @@ def find_root(error: BaseException) -> BaseException:
 
     One that was raised anew on purpose, from the other, names its key and is kept.
 
-    Example:
+    Examples:
         >>> try:
         ...     try:
         ...         raise ValueError('channels must be positive')
@@ -33,7 +33,7 @@ def find_root(error: BaseException) -> BaseException:
 def suggest(name: object, known: Iterable[str]) -> str:
     """Ask whether one of the known names was meant, if one is like the given name.
 
-    Example:
+    Examples:
         >>> suggest('metrc', ['interval', 'metric'])
         "; did you mean 'metric'?"
         >>> suggest('colour', ['interval', 'metric'])

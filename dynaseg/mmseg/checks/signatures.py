@@ -94,7 +94,7 @@ def check_arguments(
 def fits(value: object, hint: object) -> bool:
     """Whether a value of a config is of the annotated type, as far as the annotation is simple.
 
-    Example:
+    Examples:
         >>> fits(2, int | None), fits(2.5, int | None), fits((1, 2), Sequence[int]), fits('1', int)
         (True, False, True, False)
     """

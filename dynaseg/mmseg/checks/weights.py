@@ -69,7 +69,7 @@ def compare_weights(
     Returns:
         The difference in a line, or None.
 
-    Example:
+    Examples:
         >>> import torch
         >>> compare_weights({'a': torch.zeros(2), 'b': torch.zeros(3)}, {'a': torch.zeros(4)})
         '1 of 2 weights are missing (b), 1 have other shapes (a: (4,), not (2,))'

@@ -157,7 +157,7 @@ def make_cityscapes27_table() -> np.ndarray:
         The class of every possible pixel value, uint8, (256,): 255 where it is ignored, as of the
         ids 0 to 6 and of number plates, 254 where Cityscapes has no such id.
 
-    Example:
+    Examples:
         >>> make_cityscapes27_table()[[6, 7, 33, 34, 255]]
         array([255,   0,  26, 254, 255], dtype=uint8)
     """

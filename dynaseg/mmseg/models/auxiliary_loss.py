@@ -25,7 +25,7 @@ class DynaSegAuxiliaryLoss(DynaSegLoss):
         ValueError: as ``DynaSegLoss``, and if ``loss_weight`` is negative or ``loss_name`` does not
             begin with ``loss``, since MMSegmentation would not add it up.
 
-    Example:
+    Examples:
         >>> import torch
         >>> logits, masks = torch.rand(2, 11, 8, 8), torch.full((2, 8, 8), 255)
         >>> DynaSegAuxiliaryLoss(loss_weight=0.1)(logits, masks).shape

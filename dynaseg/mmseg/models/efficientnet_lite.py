@@ -56,7 +56,7 @@ class EfficientNetLite(TimmFeatures):
 class EfficientNetLite0(EfficientNetLite):
     """EfficientNet-Lite0; see :class:`EfficientNetLite`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> backbone = EfficientNetLite0(out_indices=(3, 4), pretrained=False)
         >>> [tuple(level.shape) for level in backbone(torch.rand(1, 3, 64, 96))]

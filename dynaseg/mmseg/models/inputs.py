@@ -20,7 +20,7 @@ class PixelNormalization:
     Raises:
         ValueError: as :class:`dynaseg.core.normalization.Normalization`.
 
-    Example:
+    Examples:
         >>> pixels = torch.tensor([3, 2, 1], dtype=torch.uint8).view(1, 3, 1, 1)  # BGR
         >>> PixelNormalization(mean=(1.0, 2.0, 3.0), std=(1.0, 1.0, 1.0))(pixels).flatten().tolist()
         [0.0, 0.0, 0.0]

@@ -22,7 +22,7 @@ class NoiseWhitening(NormalizedLevels):
         target: as of :class:`NormalizedLevels`.
         init_cfg: as for every module of MMCV.
 
-    Example:
+    Examples:
         >>> neck = NoiseWhitening(in_channels=10, out_channels=3, target=1)
         >>> features, = neck([torch.rand(1, 4, 8, 8), torch.rand(1, 6, 4, 4)])
         >>> features.shape, features.norm(dim=1).round(decimals=4).unique().tolist()

@@ -19,7 +19,7 @@ class NormalizedLevels(BaseModule):
             bilinear interpolation.
         init_cfg: as for every module of MMCV.
 
-    Example:
+    Examples:
         >>> import torch
         >>> neck = NormalizedLevels(target=1)
         >>> features, = neck([torch.rand(1, 4, 8, 8), torch.rand(1, 6, 4, 4)])

@@ -32,7 +32,7 @@ def refuse_old_keys(config: Mapping, path: str = 'model') -> None:
     Raises:
         ConfigError: if there is one; it gives the key and what to write.
 
-    Example:
+    Examples:
         >>> try:
         ...     refuse_old_keys({'test_cfg': {'fit': {'floor': 3}}})
         ... except ConfigError as error:

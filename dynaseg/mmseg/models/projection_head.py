@@ -25,7 +25,7 @@ class ProjectionHead(ResponseHead):
         loss_decode: the loss; ``SmoothnessLoss`` by default.
         **kwargs: further arguments of :class:`ResponseHead`.
 
-    Example:
+    Examples:
         >>> head = ProjectionHead(in_channels=8, num_classes=5)
         >>> head([torch.rand(2, 8, 12, 12)]).shape
         torch.Size([2, 5, 12, 12])

@@ -26,7 +26,7 @@ class ResponseHead(BaseDecodeHead):
     Attributes:
         was_loaded: whether its weights come from a checkpoint.
 
-    Example:
+    Examples:
         >>> import torch
         >>> head = ResponseHead(in_channels=[8, 16], in_index=[0, 1], num_classes=5)
         >>> head([torch.rand(2, 8, 12, 12), torch.rand(2, 16, 6, 6)]).shape

@@ -31,7 +31,7 @@ class TimmFeatures(BaseModule):
     Raises:
         ValueError: if timm has no such network or no such levels.
 
-    Example:
+    Examples:
         >>> backbone = TimmFeatures('resnet18', out_indices=(2, 4))
         >>> [tuple(level.shape) for level in backbone(torch.rand(1, 3, 64, 96))]
         [(1, 128, 8, 12), (1, 512, 2, 3)]

@@ -72,7 +72,7 @@ def coco_stuff27_table(categories: str = 'all') -> np.ndarray:
     Raises:
         ValueError: if ``categories`` is unknown.
 
-    Example:
+    Examples:
         >>> coco_stuff27_table('all')[[0, 156, 255]]
         array([  9,  23, 255], dtype=uint8)
     """

@@ -24,7 +24,7 @@ class EvaluationCrop:
     Raises:
         ValueError: if the size is not a positive integer.
 
-    Example:
+    Examples:
         >>> crop = EvaluationCrop(2)
         >>> crop.crop(np.arange(8, dtype=np.uint8).reshape(2, 4), 'nearest').tolist()
         [[1, 2], [5, 6]]

@@ -17,7 +17,7 @@ class RandomFiveCrop:
     Raises:
         ValueError: if the ratio is not above 0 and at most 1.
 
-    Example:
+    Examples:
         >>> crop = RandomFiveCrop(0.5)
         >>> crop({'img': np.zeros((8, 12, 3), np.uint8)})['img'].shape
         (4, 6, 3)
