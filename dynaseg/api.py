@@ -69,7 +69,9 @@ def load_predictor(
                 '"Installing" in the README of DynaSeg for pip install "dynaseg[mmseg]"'
             ) from error
         config = config or 'dynaseg/segment.py'
-        return build_predictor(config, checkpoint, device, seed, cfg_options, names)
+        return build_predictor(
+            config, checkpoint, device, seed, cfg_options=cfg_options, names=names
+        )
     if names is not None:
         raise ValueError(f'{names}: names are of the clusters of a checkpoint, and none is given')
     return make_region_predictor(find_device(device), seed), {'config': 'regions', 'seed': seed}
@@ -117,7 +119,7 @@ def segment_image(
     """
     choice = RegionChoice(detail, regions, min_area)
     image = load_image(image)
-    predictor, _ = load_predictor(config, checkpoint, device, seed, names)
+    predictor, _ = load_predictor(config, checkpoint, device, seed, names=names)
     segmentation = predictor([image])[0]
     hierarchy = find_hierarchy(segmentation, min_area)
     regions = hierarchy.cut_to(choice.count(hierarchy))

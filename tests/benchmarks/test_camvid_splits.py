@@ -57,7 +57,6 @@ def test_a_run_trains_tests_and_names(camvid_splits, tmp_path, capsys):
             *('--splits', 'last67', '--seeds', '1', '--named', '100'),
             *('--data-root', str(tmp_path), '--work-dir', str(tmp_path / 'work')),
             '--cfg-options',
-            'model.backbone.pretrained=False',
             'custom_hooks.0.num_images=20',
             'data.samples_per_gpu=2',
         ]

@@ -158,7 +158,7 @@ def main():
     make_data(root)
     torch.set_num_threads(1)
     mmseg.utils.collect_env = dict  # it asks compilers for their versions, each time
-    camvid.NUM_IMAGES, camvid.NUM_TRAIN = NUM_IMAGES, NUM_TRAIN
+    camvid.NUM_IMAGES, camvid.NUM_LAST = {'train': NUM_IMAGES}, NUM_IMAGES - NUM_TRAIN
     where = [str(Path(dynaseg.__file__).parent), str(find_config('segment.py').parent)]
     report({'where': where})
     for name in sys.argv[1:]:

@@ -12,8 +12,8 @@ VOID = 11
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """Eight images and their masks, of which six are for training."""
-    monkeypatch.setattr(camvid, 'NUM_IMAGES', 8)
-    monkeypatch.setattr(camvid, 'NUM_TRAIN', 6)
+    monkeypatch.setattr(camvid, 'NUM_IMAGES', {'train': 8})
+    monkeypatch.setattr(camvid, 'NUM_LAST', 2)
     for folder in ('train', 'trainannot'):
         (tmp_path / folder).mkdir()
     rng = np.random.default_rng(0)

@@ -44,8 +44,11 @@ LOSS_CASES = {
 OTHERS = {
     'DynaSeg',
     'NoiseWhitening',
+    'DynaSegAuxiliaryLoss',
     'NormalizedLevels',
+    'ProjectionHead',
     'ResponseHead',
+    'SmoothnessLoss',
 }  # which have tests of their own
 BACKBONE_PARAMS = [
     pytest.param({'type': kind, **config}, levels, id=f'{kind}-{number}')
