@@ -48,7 +48,7 @@ def test_a_run_trains_tests_and_names(camvid_splits, tmp_path, capsys):
         (tmp_path / folder).mkdir()
     for index in range(367):
         name = f'{index:03}.png'
-        pixels = rng.integers(0, 256, (16, 24, 3), dtype=np.uint8)
+        pixels = rng.integers(0, 256, (32, 48, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / 'train' / name)
         Image.fromarray(pixels[..., 0] // 24).save(tmp_path / 'trainannot' / name)
     status = camvid_splits.main(

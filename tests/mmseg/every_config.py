@@ -27,7 +27,7 @@ from dynaseg.mmseg.datasets import camvid
 from dynaseg.mmseg.datasets.coco_stuff import SPLIT_FILE
 
 NUM_IMAGES, NUM_TRAIN, SIZE = 4, 2, (48, 64)
-CROP = '(64,64)'
+SIDE, CROP = 64, '(64,64)'
 
 
 def draw(rng, number):
@@ -57,6 +57,8 @@ def make_data(root):
         save(mask, root / f'masks/{name}.png')
         save(image, root / f'voc/JPEGImages/{name}.jpg')
         save(mask, root / f'voc/SegmentationObject/{name}.png')
+        save(image, root / f'potsdam/images/{name}.png')
+        save(mask, root / f'potsdam/masks/{name}.png')
         cell = np.empty((1, 1), dtype=object)
         cell[0, 0] = {'Segmentation': (blocks + 1).astype(np.uint16)}
         for subset in ('train', 'val'):
@@ -65,6 +67,10 @@ def make_data(root):
             truth.parent.mkdir(parents=True, exist_ok=True)
             savemat(truth, {'groundTruth': cell})
             save(image, root / f'coco/coco/{subset}2017/{name}.jpg')
+            photo = root / f'cityscapes/leftImg8bit/{subset}/town/{name}_leftImg8bit.png'
+            save(image, photo)
+            truth = root / f'cityscapes/gtFine/{subset}/town/{name}_gtFine_labelIds.png'
+            save(Image.fromarray(blocks + 7), truth)
             ids = Image.fromarray(coco_ids[blocks])
             save(ids, root / f'coco/coco/annotations/{subset}2017/{name}.png')
     for folder, file in itertools.product(('train', 'val'), ('coco', 'voc')):
@@ -74,6 +80,8 @@ def make_data(root):
             path = root / f'voc/ImageSets/Segmentation/{folder}.txt'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('\n'.join(names) + '\n')
+    for file in ('unlabelled_train', 'labelled_train', 'labelled_test'):
+        (root / f'potsdam/{file}.txt').write_text('\n'.join(names) + '\n')
 
 
 def list_options(config, root):
@@ -82,6 +90,8 @@ def list_options(config, root):
         'CamVidDataset': {'data_root': 'camvid'},
         'CocoStuff27Dataset': {'data_root': 'coco'},
         'BSDS500Dataset': {'data_root': 'bsds500'},
+        'Cityscapes27Dataset': {'data_root': 'cityscapes'},
+        'Potsdam3Dataset': {'data_root': 'potsdam'},
         'VOCRegionDataset': {'data_root': 'voc'},
         'ImageFolderDataset': {'img_dir': 'images'},
         'LabelledFolderDataset': {'img_dir': 'images', 'ann_dir': 'masks'},
@@ -96,7 +106,7 @@ def list_options(config, root):
             place = f'data.{subset}.pipeline.{number}'
             for key in ('crop_size', 'size'):
                 if key in step:
-                    yield f'{place}.{key}={CROP}'
+                    yield f'{place}.{key}={SIDE if isinstance(step[key], int) else CROP}'
             if step.get('img_scale'):
                 yield f'{place}.img_scale=(256,64)'
     yield from ('data.samples_per_gpu=2', 'data.workers_per_gpu=1')
@@ -112,7 +122,7 @@ def make_weights(config, path):
     torch.manual_seed(0)
     backbone = build_backbone({**config.model.backbone, 'init_cfg': None})
     weights = getattr(backbone, 'pretrained_part', backbone).state_dict()
-    prefix = initial.get('prefix', '')
+    prefix = f'{initial.prefix.rstrip(".")}.' if 'prefix' in initial else ''
     torch.save({f'{prefix}{name}': value for name, value in weights.items()}, path)
     return [f'model.backbone.init_cfg.checkpoint={path}']
 
