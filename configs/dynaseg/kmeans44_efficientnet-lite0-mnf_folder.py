@@ -5,6 +5,7 @@ _base_ = [
     '../_base_/schedules/schedule_start.py',
     '../_base_/default_runtime.py',
 ]
+model = dict(test_cfg=dict(superpixels=True))
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='DefaultFormatBundle'),

@@ -6,7 +6,7 @@ from mmseg.datasets import build_dataset
 from torch.utils.data import Subset
 
 from dynaseg.analysis.probe import load_inputs
-from dynaseg.core.metrics.clusters import match_majority, sum_tables
+from dynaseg.core.metrics.clusters import match_naming, sum_tables
 from dynaseg.io.names import ClusterNames
 from dynaseg.mmseg.configs import Config
 from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
@@ -14,10 +14,11 @@ from dynaseg.mmseg.models import DynaSeg
 
 
 def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> ClusterNames:
-    """Name clusters by labels of training images: each gets the class that most of its pixels have.
+    """Name clusters by labels of training images, such that those images are labelled best.
 
     Of the images of ``data.train``, in their order, the first and every so many-th after it are
-    labelled as in tests, but without refinement, which takes time and moves borders alone.
+    labelled as in tests, but without refinement, which takes time and moves borders alone. The
+    names aim at the highest mIoU + accuracy there (:func:`~dynaseg.core.metrics.match_naming`).
     Clusters that hold none of their labelled pixels get no name.
 
     Args:
@@ -35,11 +36,8 @@ def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> Cluste
         raise ValueError(f'every must be at least 1, got {every}')
     dataset = build_evaluated(config.data.train, config)
     chosen = range(0, len(dataset), every)
-    refinement, segmentor.refinement = segmentor.refinement, None
-    try:
-        assignment = match_majority(count_clusters(segmentor, dataset, chosen))
-    finally:
-        segmentor.refinement = refinement
+    with segmentor.unrefined():
+        assignment = match_naming(count_clusters(segmentor, dataset, chosen))
     names = {cluster: dataset.CLASSES[kind] for cluster, kind in enumerate(assignment) if kind >= 0}
     return ClusterNames(names, f'labels of {len(chosen)} of {len(dataset)} training images')
 

@@ -6,6 +6,7 @@ from dynaseg.core.metrics.clusters import (
     contingency_table,
     match_hungarian,
     match_majority,
+    match_naming,
     sum_tables,
 )
 from dynaseg.core.metrics.hierarchies import (
@@ -28,6 +29,7 @@ __all__ = [
     'hierarchy_statistics',
     'match_hungarian',
     'match_majority',
+    'match_naming',
     'region_statistics',
     'sum_tables',
     'summarize_hierarchies',

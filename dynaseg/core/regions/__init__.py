@@ -1,7 +1,7 @@
 from dynaseg.core.regions.build import build_hierarchy, working_image
 from dynaseg.core.regions.cues import soft_labels
 from dynaseg.core.regions.hierarchy import RegionHierarchy
-from dynaseg.core.regions.labels import label_regions
+from dynaseg.core.regions.labels import average_over_superpixels, label_regions
 from dynaseg.core.regions.settings import DEEP, PLAIN, RegionSettings
 from dynaseg.core.regions.small_regions import remove_small_regions
 from dynaseg.core.regions.spreading import spread_marks
@@ -11,6 +11,7 @@ __all__ = [
     'PLAIN',
     'RegionHierarchy',
     'RegionSettings',
+    'average_over_superpixels',
     'build_hierarchy',
     'label_regions',
     'remove_small_regions',

@@ -1,6 +1,13 @@
 """Labels made of whole regions."""
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from dynaseg.core.regions.build import check_image, lab_image
+from dynaseg.core.regions.edges import find_edges
+from dynaseg.core.regions.settings import PLAIN
+from dynaseg.core.regions.superpixels import make_superpixels
 
 
 def label_regions(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
@@ -52,3 +59,37 @@ def find_region_labels(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
     pairs = regions.ravel().astype(np.int64) * shape[1] + labels.ravel()
     counts = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
     return counts.argmax(axis=1).astype(labels.dtype)
+
+
+def average_over_superpixels(probabilities: Tensor, image: np.ndarray) -> Tensor:
+    """Give every pixel the mean probabilities of its superpixel, whose outlines are the image's.
+
+    Args:
+        probabilities: of labels, of which each sees a part of its neighbourhood, (C, H, W).
+        image: sRGB, uint8, (H, W, 3).
+
+    Returns:
+        The probabilities, of the same type, (C, H, W).
+
+    Raises:
+        ValueError: if the image is none, or has another size.
+
+    Examples:
+        >>> image = np.zeros((8, 8, 3), np.uint8)
+        >>> image[:, 4:] = 255
+        >>> ramp = torch.linspace(0, 1, 8).expand(1, 8, 8)
+        >>> average_over_superpixels(ramp, image)[0, 0].round(decimals=2)
+        tensor([0.2100, 0.2100, 0.2100, 0.2100, 0.7900, 0.7900, 0.7900, 0.7900])
+    """
+    image = check_image(image)
+    if image.shape[:2] != probabilities.shape[1:]:
+        raise ValueError(
+            f'probabilities must be those of the image, {image.shape[:2]}, got '
+            f'{tuple(probabilities.shape[1:])}'
+        )
+    superpixels = make_superpixels(find_edges(lab_image(image)).strength, PLAIN.min_depth)
+    places = torch.from_numpy(superpixels.ravel()).to(probabilities.device, torch.long)
+    areas = torch.bincount(places)
+    sums = probabilities.new_zeros(len(probabilities), len(areas))
+    sums.index_add_(1, places, probabilities.flatten(1))
+    return (sums / areas)[:, places].view_as(probabilities)

@@ -1,13 +1,15 @@
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from dynaseg.core import ProbabilityRefinement
+from dynaseg.core.regions import average_over_superpixels
 from dynaseg.core.sizes import resize_maps
 from dynaseg.core.voting import give_to_strongest, sum_groups
 from dynaseg.io.names import ClusterNames, read_names
-from dynaseg.mmseg.models.inputs import refuse_normalised
+from dynaseg.mmseg.models.inputs import refuse_normalised, to_image
 from dynaseg.mmseg.models.predictors import named
 
 
@@ -16,17 +18,23 @@ class RefinedVotesMixin:
 
     Attributes:
         refinement: along the edges of images, or None.
+        averages_superpixels: whether the probabilities of each superpixel are averaged then.
         groups: the clusters that vote together, a number each, or None.
         names: of the clusters, where ``test_cfg`` has them.
     """
 
     def prepare_votes(self, test_cfg: Mapping) -> None:
-        """Read the entries ``refine`` and ``names`` of a ``test_cfg``.
+        """Read the entries ``refine``, ``superpixels`` and ``names`` of a ``test_cfg``.
 
         Raises:
             FileNotFoundError, ValueError, TypeError: if one is unfit; it is named.
         """
         self.refinement = self.groups = self.names = None
+        self.averages_superpixels = test_cfg.get('superpixels', False)
+        if not isinstance(self.averages_superpixels, bool):
+            raise ValueError(
+                f'test_cfg.superpixels must be True or False, got {self.averages_superpixels!r}'
+            )
         if test_cfg.get('refine') is not None:
             with named('test_cfg.refine'):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
@@ -47,25 +55,46 @@ class RefinedVotesMixin:
             The probabilities, (N, q, H, W), of the images as they were before any flip.
         """
         refuse_normalised(img_meta)
-        img = self.normalise(img)
+        pixels, img = img, self.normalise(img)
         probabilities = super().inference(img, img_meta, rescale)
         if self.groups is None:
-            return self._refine(probabilities, img, img_meta, rescale)
+            return self._refine(probabilities, pixels, img_meta, rescale)
         groups = self.groups.to(probabilities.device)
-        sums = self._refine(sum_groups(probabilities, groups), img, img_meta, rescale)
+        sums = self._refine(sum_groups(probabilities, groups), pixels, img_meta, rescale)
         return give_to_strongest(sums, probabilities, groups)
 
+    @contextmanager
+    def unrefined(self) -> Iterator[None]:
+        """Leave out what moves borders alone, for counts of pixels that need not be exact."""
+        settings = self.refinement, self.averages_superpixels
+        self.refinement, self.averages_superpixels = None, False
+        try:
+            yield
+        finally:
+            self.refinement, self.averages_superpixels = settings
+
     def _refine(
-        self, probabilities: Tensor, img: Tensor, img_meta: list[dict], rescale: bool
+        self, probabilities: Tensor, pixels: Tensor, img_meta: list[dict], rescale: bool
     ) -> Tensor:
-        if self.refinement is None:
+        if self.refinement is None and not self.averages_superpixels:
             return probabilities
         if rescale:  # which leaves the padding out
             height, width = img_meta[0]['img_shape'][:2]
-            img = img[:, :, :height, :width]
+            pixels = pixels[:, :, :height, :width]
         if img_meta[0]['flip']:
-            img = img.flip(dims=({'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']],))
-        return self.refinement(probabilities, resize_maps(img, probabilities.shape[2:]))
+            dim = {'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']]
+            pixels = pixels.flip(dims=(dim,))
+        if self.refinement is not None:
+            image = resize_maps(self.normalise(pixels), probabilities.shape[2:])
+            probabilities = self.refinement(probabilities, image)
+        if self.averages_superpixels:
+            images = resize_maps(pixels.float(), probabilities.shape[2:])
+            averaged = [
+                average_over_superpixels(one, to_image(image))
+                for one, image in zip(probabilities, images, strict=True)
+            ]
+            probabilities = torch.stack(averaged)
+        return probabilities
 
     def vote_by_names(self, names: ClusterNames) -> None:
         """Let the clusters of one name vote together from now on, in all that labels images.

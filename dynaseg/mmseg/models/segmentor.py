@@ -35,7 +35,8 @@ from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 TRAIN_KEYS = ('as_tested',)
-TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine', 'names'}  # of tests without fits
+# Of tests without fits.
+TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine', 'superpixels', 'names'}
 TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
@@ -64,19 +65,20 @@ class DynaSeg(
             enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
             which also bounds larger images; with ``refine``, a dict of arguments of
             :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges; with
-            ``names``, a file of :mod:`dynaseg.io.names`, clusters of one name vote together, and
-            labels are those of the names, of which data sets report figures of their own. With
-            ``fit``, a dict, every test image is fitted from the segmentor's weights with the head's
-            loss, and these four have no place; it holds arguments of
-            :class:`dynaseg.core.Fitter`, ``refine``, a dict of arguments of
-            :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the least number of
-            clusters: a number, or ``'silhouette'`` for that of the image's colours. With
+            ``superpixels=True`` probabilities are then averaged over each superpixel, as by
+            :func:`dynaseg.core.regions.average_over_superpixels`; with ``names``, a file of
+            :mod:`dynaseg.io.names`, clusters of one name vote together, and labels are those of the
+            names, of which data sets report figures of their own. With ``fit``, a dict, every test
+            image is fitted from the segmentor's weights with the head's loss, and these five have
+            no place; it holds arguments of :class:`dynaseg.core.Fitter`, ``refine``, a dict of
+            arguments of :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the least
+            number of clusters: a number, or ``'silhouette'`` for that of the image's colours. With
             ``regions``, a dict of entries of :class:`dynaseg.core.regions.RegionSettings`, tests
             give a hierarchy of regions an image, which region data sets evaluate: of the trained
             network's probabilities or, with ``fit``, of as many fits as ``num_fits`` (4) says, from
             the segmentor's weights and further fresh ones, to the ``channels`` ('texture') of the
-            image, of which the backbone takes so many (9). ``preset='deep'`` weighs the features
-            of a further ``backbone``, of which fits see principal ``components`` as well.
+            image, of which the backbone takes so many (9). ``preset='deep'`` weighs the features of
+            a further ``backbone``, of which fits see principal ``components`` as well.
         allow_missing: beginnings of names of weights, such as ``'decode_head.'``, that a checkpoint
             may lack, or hold in other shapes or beside those of the model; ``['']`` for any. All
             others must be there.

@@ -11,6 +11,7 @@ from dynaseg.core.metrics.clusters import (
     contingency_table,
     match_hungarian,
     match_majority,
+    match_naming,
     nan_mean,
     sum_tables,
 )
@@ -149,6 +150,29 @@ def test_nothing_labelled_gives_nan_without_a_warning(recwarn):
 
 def test_majority_leaves_clusters_without_pixels_out():
     np.testing.assert_array_equal(match_majority(np.array([[0, 0], [1, 2]])), [-1, 1])
+
+
+def test_naming_finds_what_trying_all_finds():
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(20):
+        # Five clusters of one frequent and two rare classes.
+        table = rng.integers(0, 20, (5, 3)) * [20, 2, 1]
+        scores = [
+            (metrics := class_metrics(table, np.array(assignment))).mean_iou + metrics.accuracy
+            for assignment in itertools.product(range(3), repeat=5)
+        ]
+        metrics = class_metrics(table, match_naming(table))
+        majority = class_metrics(table, match_majority(table))
+        score = metrics.mean_iou + metrics.accuracy
+        assert score >= majority.mean_iou + majority.accuracy
+        found += score == pytest.approx(max(scores))
+    assert found >= 15  # a local maximum, from the majority
+
+
+def test_naming_leaves_clusters_without_pixels_out():
+    np.testing.assert_array_equal(match_naming(np.array([[0, 0], [1, 2]])), [-1, 1])
+    np.testing.assert_array_equal(match_naming(np.zeros((2, 3), int)), [-1, -1])
 
 
 def test_mean_passes_nan_over():

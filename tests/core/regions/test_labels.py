@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
-from dynaseg.core.regions.labels import label_regions
+from dynaseg.core.regions import build_hierarchy
+from dynaseg.core.regions.labels import average_over_superpixels, label_regions
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.int64])
@@ -29,3 +31,19 @@ def test_maps_are_checked():
         label_regions(labels - 1, labels)
     with pytest.raises(ValueError, match='regions must be a non-empty map'):
         label_regions(labels, labels.astype(float))
+
+
+def test_probabilities_are_averaged_over_the_leaves_of_the_hierarchy():
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    image[5:15, 5:15] = 255, 128, 0
+    probabilities = torch.rand(4, 20, 30).softmax(dim=0)
+    leaves = build_hierarchy(image).leaves
+    averaged = average_over_superpixels(probabilities, image)
+    for leaf in range(leaves.max() + 1):
+        inside = torch.from_numpy(leaves == leaf)
+        mean = probabilities[:, inside].mean(dim=1, keepdim=True)
+        torch.testing.assert_close(averaged[:, inside], mean.expand(-1, int(inside.sum())))
+    torch.testing.assert_close(averaged.sum(dim=0), torch.ones(20, 30))
+    with pytest.raises(ValueError, match=r'those of the image, \(20, 30\), got \(10, 30\)'):
+        average_over_superpixels(probabilities[:, :10], image)

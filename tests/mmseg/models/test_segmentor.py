@@ -9,6 +9,8 @@ from torch.nn.functional import interpolate
 
 import dynaseg.mmseg  # noqa: F401  (registers the models)
 from dynaseg.core import ProbabilityRefinement
+from dynaseg.core.regions import average_over_superpixels
+from dynaseg.mmseg.models.inputs import to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys
 from dynaseg.mmseg.models.predictors import TrainedPredictor
 
@@ -118,6 +120,8 @@ def test_network_sees_enlarged_images_as_far_as_pixels_go():
 def test_probabilities_are_refined_by_the_image_as_it_was_before_padding_and_flip():
     refine = {'radius': 3, 'eps': 0.1}
     model = build(PLAIN, test_cfg={'refine': refine}).eval()
+    averaging = build(PLAIN, test_cfg={'refine': refine, 'superpixels': True}).eval()
+    averaging.load_state_dict(model.state_dict())
     pixels = make_pixels(1, 3, 16, 24)
     img = model.normalise(pixels)
     inner = img[:, :, :14, :20]
@@ -132,7 +136,14 @@ def test_probabilities_are_refined_by_the_image_as_it_was_before_padding_and_fli
             refined = model.inference(pixels, [meta], True)
             (labels,) = model.simple_test(pixels, [meta])
             seen = model.inference(pixels[:, :, :14, :20], [meta], True)
+            averaged = averaging.inference(pixels, [meta], True)
+            with averaging.unrefined():
+                assert torch.equal(averaging.inference(pixels, [meta], True), plain)
         torch.testing.assert_close(refined, refinement(plain, guide))
+        shown = pixels[:, :, :14, :20] if flip is None else pixels[:, :, :14, :20].flip(axis)
+        expected = average_over_superpixels(refined[0], to_image(shown[0]))
+        torch.testing.assert_close(averaged[0], expected)
+        assert (averaged - refined).abs().max() > 1e-4
         assert (refined - plain).abs().max() > 1e-4
         assert np.array_equal(labels, seen.argmax(dim=1)[0])  # the network sees no padding
 
@@ -321,6 +332,7 @@ def test_other_libraries_parts_may_have_such_keys():
             {'refine': {'radius': 0}},
             r'test_cfg\.refine: radius must be an integer of at least 1, got 0',
         ),
+        ({'superpixels': 1}, r'test_cfg\.superpixels must be True or False, got 1'),
     ],
 )
 def test_prediction_settings_out_of_range_are_errors_that_name_them(entry, message):
