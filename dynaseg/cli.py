@@ -1,4 +1,4 @@
-"""The command ``dynaseg``: see ``dynaseg segment --help``."""
+"""The command ``dynaseg``."""
 
 import argparse
 import signal
@@ -97,7 +97,9 @@ def segment(args: argparse.Namespace) -> int:
     # Being ended by the system is an interruption like Ctrl-C: what is done is recorded.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        from dynaseg.api import segment_images  # after parsing: it takes a second to import
+        # After parsing: it takes a second to import.
+        from dynaseg.api import segment_images
+        from dynaseg.photos.exports import PLACES
 
         options = vars(args).copy()
         skip_ok = options.pop('skip_ok')
@@ -123,7 +125,8 @@ def segment(args: argparse.Namespace) -> int:
         )
         return 3
     skipped = sum('error' in record for record in records)
-    print(f'{len(records) - skipped} of {len(records)} images segmented: {args.out_dir}/index.html')
+    written = [f'{args.out_dir}/{name}' for name in ('index.html', *map(PLACES.get, args.export))]
+    print(f'{len(records) - skipped} of {len(records)} images segmented: {", ".join(written)}')
     return 1 if skipped and not skip_ok else 0
 
 
@@ -149,16 +152,24 @@ def add_cut_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = CUT_DESCRIPTION, CUT_EPILOG
     parser.add_argument('image', metavar='IMAGE', help='file of the photograph')
     parser.add_argument(
-        '--keep', action='append', default=[], metavar='MARK', help='what is of the subject'
+        '--keep',
+        action='append',
+        default=[],
+        metavar='MARK',
+        help='a mark on the subject; may be repeated',
     )
     parser.add_argument(
-        '--drop', action='append', default=[], metavar='MARK', help='what is not of it'
+        '--drop',
+        action='append',
+        default=[],
+        metavar='MARK',
+        help='a mark beside it; may be repeated',
     )
     parser.add_argument(
         '--marks',
         metavar='PNG',
-        help='marks painted in an editor, as large as the photograph: green is kept, red dropped; '
-        'or 1 and 2 in a grey or palette PNG',
+        help='marks painted in an editor, on an empty layer or over the photograph: green is kept, '
+        'red dropped; or 1 and 2 in a grey or palette PNG',
     )
     parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
     parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
@@ -233,7 +244,11 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command ``dynaseg``; returns the exit status."""
-    parser = argparse.ArgumentParser(prog='dynaseg', description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='dynaseg',
+        description='Segments photographs without labels.',
+        epilog='dynaseg COMMAND --help says more.',
+    )
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for name, (add_arguments, run, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text)
