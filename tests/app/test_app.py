@@ -1,6 +1,7 @@
 """The app in a browser without a window, as people use it."""
 
 import io
+import ipaddress
 import re
 import subprocess
 import sys
@@ -97,8 +98,17 @@ def test_a_region_is_clicked_and_saved(start_browser, address, photo, tmp_path, 
     contents = page.save()
     check_mask(contents['square-mask.png'])
     assert {'square-cutout.png', 'square-mask.json', 'square-polygons.json'} <= set(contents)
+    assert next(iter(contents)) == 'square-cutout.png'
+    for name in page.all('#files .stem'):  # not cut off
+        assert name.get_property('scrollWidth') <= name.get_property('offsetWidth')
     width = page.driver.execute_script('return document.documentElement.scrollWidth')
     assert width <= size[0]
+
+
+def test_other_machines_are_told_an_address():
+    from dynaseg.app.page import find_own_address
+
+    assert not ipaddress.ip_address(find_own_address()).is_unspecified
 
 
 def test_a_subject_is_scribbled_on_and_cut_out(start_browser, address, photo, tmp_path):
