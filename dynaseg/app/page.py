@@ -14,6 +14,7 @@ except ImportError as error:
 from dynaseg.app.picture import Picture
 from dynaseg.app.saving import save_picture
 from dynaseg.app.segmenting import Segmenter
+from dynaseg.io.files import IMAGE_SUFFIXES
 from dynaseg.photos.regions import DETAIL
 
 GREEN, RED = '#00b050', '#e02020'
@@ -23,13 +24,10 @@ Open a picture. Slide from coarse to fine, click regions to select them, or scri
 save what is selected.
 """
 FONTS = ['system-ui', 'sans-serif']
-# Names of files are told apart by their ends; on a phone regions and slider fit on one screen.
+# Names of files are told apart by their ends.
 STYLE = """
 #files .filename { max-width: none; flex-wrap: wrap }
 #files .stem { overflow: visible; white-space: normal; overflow-wrap: anywhere }
-@media (max-width: 700px) {
-  #upload, #upload .image-container { height: 140px !important; min-height: 0 }
-}
 """
 
 
@@ -89,13 +87,8 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                upload = gr.Image(
-                    type='filepath',
-                    sources=['upload', 'clipboard'],
-                    label='Picture',
-                    height=220,
-                    elem_id='upload',
-                )
+                # No gr.Image, which refuses HEIC and cuts 16 bits down to white.
+                upload = gr.File(label='Picture', file_types=['image', *IMAGE_SUFFIXES], height=140)
                 detail = gr.Slider(
                     0,
                     1,

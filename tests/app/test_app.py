@@ -46,7 +46,7 @@ class Page:
         self.driver = driver
         driver.get(address)
         self.wait(lambda: self.all('input[type=file]'))[0].send_keys(str(photo))
-        self.wait(lambda: 'regions' in self.status)
+        self.wait(lambda: re.search(r'\d region', self.status) or self.all('.toast-body'))
 
     def wait(self, condition):
         from selenium.webdriver.support.ui import WebDriverWait
@@ -103,6 +103,27 @@ def test_a_region_is_clicked_and_saved(start_browser, address, photo, tmp_path, 
         assert name.get_property('scrollWidth') <= name.get_property('offsetWidth')
     width = page.driver.execute_script('return document.documentElement.scrollWidth')
     assert width <= size[0]
+
+
+@pytest.mark.parametrize('suffix', ['heic', 'png'])
+def test_what_phones_and_microscopes_write_is_opened(
+    start_browser, address, photo, tmp_path, suffix
+):
+    image, path = Image.open(photo), tmp_path / f'square.{suffix}'
+    if suffix == 'heic':
+        pytest.importorskip('pillow_heif').from_pillow(image).save(path, quality=95)
+    else:
+        Image.fromarray(np.asarray(image.convert('L')).astype(np.uint16) * 100).save(path)
+    page = Page(start_browser(tmp_path, 1280, 900), address, path)
+    page.click_view(0.5, 0.47)
+    page.wait(lambda: 'selected' in page.status)
+    check_mask(page.save()['square-mask.png'])
+
+
+def test_what_is_no_picture_is_said(start_browser, address, tmp_path):
+    (tmp_path / 'words.jpg').write_text('no image')
+    page = Page(start_browser(tmp_path, 1280, 900), address, tmp_path / 'words.jpg')
+    page.wait(lambda: page.all('.toast-body', 'words.jpg: not a JPEG, PNG'))
 
 
 def test_other_machines_are_told_an_address():
