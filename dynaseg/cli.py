@@ -97,9 +97,7 @@ def segment(args: argparse.Namespace) -> int:
     # Being ended by the system is an interruption like Ctrl-C: what is done is recorded.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        # After parsing: it takes a second to import.
-        from dynaseg.api import segment_images
-        from dynaseg.photos.exports import PLACES
+        from dynaseg.api import segment_images  # after parsing: it takes a second to import
 
         options = vars(args).copy()
         skip_ok = options.pop('skip_ok')
@@ -125,8 +123,7 @@ def segment(args: argparse.Namespace) -> int:
         )
         return 3
     skipped = sum('error' in record for record in records)
-    written = [f'{args.out_dir}/{name}' for name in ('index.html', *map(PLACES.get, args.export))]
-    print(f'{len(records) - skipped} of {len(records)} images segmented: {", ".join(written)}')
+    print(f'{len(records) - skipped} of {len(records)} images segmented: {args.out_dir}/index.html')
     return 1 if skipped and not skip_ok else 0
 
 

@@ -60,11 +60,6 @@ def test_arguments_reach_the_function(run, capsys):
     assert capsys.readouterr().out == '1 of 1 images segmented: outputs/index.html\n'
 
 
-def test_the_files_of_an_export_are_named(run, capsys):
-    assert run('a.jpg', '--export', 'coco', segment_images=lambda **kwargs: [{'name': 'a'}]) == 0
-    assert capsys.readouterr().out.endswith('segmented: outputs/index.html, outputs/coco.json\n')
-
-
 def test_regions_are_chosen_by_arguments(run):
     given = {}
     options = ['--detail', 0.8, '--regions', 7, '--min-area', 0, '--workers', 3]

@@ -226,7 +226,6 @@ def _read_georeference(rasterio: object, path: str) -> dict[str, object] | None:
             return None
 
 
-PLACES = {'coco': COCO_NAME, 'geotiff': GEOTIFF_FOLDER}  # in the folder of the outputs
 EXPORTS: dict[str, Callable[[Path, Sequence[dict], Sequence[str]], Path]] = {
     'coco': export_coco,
     'geotiff': export_geotiff,
