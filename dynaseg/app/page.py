@@ -113,8 +113,8 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
                     )
                 with gr.Tab('Scribble', id='scribbles'):
                     gr.Markdown(
-                        'Paint on the subject, in green. Then choose red by the palette, and paint '
-                        'on what is around it.'
+                        'Paint on the subject, in green. Then choose red by the palette, which the '
+                        'brush closes, and paint on what is around it.'
                     )
                     canvas = gr.ImageEditor(
                         show_label=False,
@@ -131,6 +131,7 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
         upload.change(
             open_picture, upload, [picture, view, canvas, status, detail], concurrency_limit=1
         )
+        upload.change(lambda: gr.Files(visible=False), None, files)  # of the picture before
         detail.input(
             show, [picture, detail], shown, show_progress='hidden', trigger_mode='always_last'
         )

@@ -103,6 +103,8 @@ def test_a_region_is_clicked_and_saved(start_browser, address, photo, tmp_path, 
         assert name.get_property('scrollWidth') <= name.get_property('offsetWidth')
     width = page.driver.execute_script('return document.documentElement.scrollWidth')
     assert width <= size[0]
+    page.all('button[aria-label="Clear"]')[0].click()
+    page.wait(lambda: not page.driver.find_elements('css selector', '#files a'))
 
 
 @pytest.mark.parametrize('suffix', ['heic', 'png'])
