@@ -159,7 +159,8 @@ def segment_images(
 
     Every file is written whole or not at all. An interrupted run goes on where it was when it is
     called again with the same settings; images that are done and have not changed are passed over,
-    whichever call they come from. Progress and what was skipped are reported on standard error.
+    whichever call they come from. Progress, what was skipped and what was exported are reported on
+    standard error.
 
     Args:
         inputs: files, folders (with their subfolders) and patterns such as ``'photos/*.jpg'``:
@@ -244,7 +245,8 @@ def segment_images(
             scheduler=scheduler,
         )
         for name in export:
-            EXPORTS[name](results.out_dir, records, settings.get('label_names', ()))
+            path = EXPORTS[name](results.out_dir, records, settings.get('label_names', ()))
+            print(f'regions as {name}: {path}', file=sys.stderr)
     return records
 
 

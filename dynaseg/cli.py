@@ -1,4 +1,4 @@
-"""The command ``dynaseg``: see ``dynaseg segment --help``."""
+"""The command ``dynaseg``."""
 
 import argparse
 import signal
@@ -149,16 +149,24 @@ def add_cut_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = CUT_DESCRIPTION, CUT_EPILOG
     parser.add_argument('image', metavar='IMAGE', help='file of the photograph')
     parser.add_argument(
-        '--keep', action='append', default=[], metavar='MARK', help='what is of the subject'
+        '--keep',
+        action='append',
+        default=[],
+        metavar='MARK',
+        help='a mark on the subject; may be repeated',
     )
     parser.add_argument(
-        '--drop', action='append', default=[], metavar='MARK', help='what is not of it'
+        '--drop',
+        action='append',
+        default=[],
+        metavar='MARK',
+        help='a mark beside it; may be repeated',
     )
     parser.add_argument(
         '--marks',
         metavar='PNG',
-        help='marks painted in an editor, as large as the photograph: green is kept, red dropped; '
-        'or 1 and 2 in a grey or palette PNG',
+        help='marks painted in an editor, on an empty layer or over the photograph: green is kept, '
+        'red dropped; or 1 and 2 in a grey or palette PNG',
     )
     parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
     parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
@@ -233,7 +241,11 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command ``dynaseg``; returns the exit status."""
-    parser = argparse.ArgumentParser(prog='dynaseg', description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='dynaseg',
+        description='Segments photographs without labels.',
+        epilog='dynaseg COMMAND --help says more.',
+    )
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for name, (add_arguments, run, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text)

@@ -21,6 +21,11 @@ from dynaseg.photos.marks import (
 )
 from dynaseg.predictor import make_region_predictor
 
+NEEDED = {
+    SUBJECT: 'on the subject (--keep X,Y; green or 1 in a PNG)',
+    BACKGROUND: 'beside it (--drop X,Y; red or 2 in a PNG)',
+}
+
 
 def segment_marked(
     image: np.ndarray | str | PathLike,
@@ -56,7 +61,7 @@ def segment_marked(
     image = load_image(image)
     size = image.shape[:2]
     if isinstance(marks, (str, PathLike)):
-        marks = read_marks(marks, size)
+        marks = read_marks(marks, image)
     elif not isinstance(marks, np.ndarray):
         marks = draw_marks(marks, size)
     predictor = make_region_predictor(find_device(device), seed)
@@ -99,12 +104,12 @@ def cut_out(
         size,
     )
     if marks is not None:
-        drawn = np.where(drawn >= 0, drawn, read_marks(marks, size))
+        drawn = np.where(drawn >= 0, drawn, read_marks(marks, pixels))
     found = set(np.unique(drawn).tolist()) - {-1}
-    if found != {SUBJECT, BACKGROUND}:
-        raise ValueError(
-            'a cut-out needs marks of the subject (--keep; 1 or green) and of what is around it '
-            f'(--drop; 2 or red) and no others, got labels {sorted(found)}'
-        )
+    lacking = [words for label, words in NEEDED.items() if label not in found]
+    if lacking:
+        raise ValueError(f'a cut-out needs a mark {" and one ".join(lacking)}')
+    if found - NEEDED.keys():
+        raise ValueError(f'{marks}: a cut-out takes 1 and 2, got {max(found) + 1}')
     labels = segment_marked(pixels, drawn, BACKGROUND, device, seed)
     return write_cut_out(Path(out_dir), Path(image).stem, pixels, labels)

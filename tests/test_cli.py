@@ -57,7 +57,7 @@ def test_arguments_reach_the_function(run, capsys):
         'scheduler': None,
         'export': [],
     }
-    assert '1 of 1 images segmented: outputs/index.html' in capsys.readouterr().out
+    assert capsys.readouterr().out == '1 of 1 images segmented: outputs/index.html\n'
 
 
 def test_regions_are_chosen_by_arguments(run):
@@ -205,8 +205,8 @@ def test_a_subject_is_cut_out_by_a_painted_png(square, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ([], 'needs marks of the subject'),
-        (['--keep', '3,3'], r'got labels \[0\]'),
+        ([], r'needs a mark on the subject \(--keep X,Y; .* and one beside it \(--drop X,Y; '),
+        (['--keep', '3,3'], r'needs a mark beside it \(--drop X,Y; '),
         (['--keep', '3,3', '--drop', '100,3'], 'outside the image'),
         (['--keep', '3', '--drop', '1,1'], 'a mark must be'),
         (['--marks', 'absent.png'], 'absent.png'),

@@ -1,5 +1,6 @@
 """The app's page, by Gradio."""
 
+import socket
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -13,6 +14,7 @@ except ImportError as error:
 from dynaseg.app.picture import Picture
 from dynaseg.app.saving import save_picture
 from dynaseg.app.segmenting import Segmenter
+from dynaseg.io.files import IMAGE_SUFFIXES
 from dynaseg.photos.regions import DETAIL
 
 GREEN, RED = '#00b050', '#e02020'
@@ -22,6 +24,11 @@ Open a picture. Slide from coarse to fine, click regions to select them, or scri
 save what is selected.
 """
 FONTS = ['system-ui', 'sans-serif']
+# Names of files are told apart by their ends.
+STYLE = """
+#files .filename { max-width: none; flex-wrap: wrap }
+#files .stem { overflow: visible; white-space: normal; overflow-wrap: anywhere }
+"""
 
 
 def make_page(segmenter: Segmenter) -> gr.Blocks:
@@ -69,20 +76,19 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
             raise gr.Error(str(error)) from error
         return *show(picture, detail), gr.Tabs(selected='regions')
 
-    def save(picture: Picture | None, detail: float) -> list[str]:
+    def save(picture: Picture | None, detail: float) -> gr.Files:
         if picture is None:
             raise gr.Error('no picture is open')
         folder = Path(mkdtemp(dir=segmenter.folder))
-        return list(map(str, save_picture(folder, picture, detail)))
+        return gr.Files([*map(str, save_picture(folder, picture, detail))], visible=True)
 
     with gr.Blocks(title='DynaSeg', analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
         picture = gr.State(time_to_live=KEPT)
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                upload = gr.Image(
-                    type='filepath', sources=['upload', 'clipboard'], label='Picture', height=220
-                )
+                # No gr.Image, which refuses HEIC and cuts 16 bits down to white.
+                upload = gr.File(label='Picture', file_types=['image', *IMAGE_SUFFIXES], height=140)
                 detail = gr.Slider(
                     0,
                     1,
@@ -106,10 +112,13 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
                         buttons=['fullscreen'],
                     )
                 with gr.Tab('Scribble', id='scribbles'):
-                    gr.Markdown('Green on the subject; red, by the palette, on what is around it.')
+                    gr.Markdown(
+                        'Paint on the subject, in green. Then choose red by the palette, which the '
+                        'brush closes, and paint on what is around it.'
+                    )
                     canvas = gr.ImageEditor(
                         show_label=False,
-                        height=560,
+                        height='min(560px, 100vw)',
                         sources=(),
                         transforms=(),
                         layers=False,
@@ -117,11 +126,12 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
                         brush=gr.Brush(colors=[GREEN, RED], color_mode='fixed', default_size=12),
                     )
                     cut_button = gr.Button('Cut the subject out', variant='primary')
-        files = gr.Files(label='Saved', interactive=False, elem_id='files')
+        files = gr.Files(label='Saved', interactive=False, elem_id='files', visible=False)
         shown = [view, status]
         upload.change(
             open_picture, upload, [picture, view, canvas, status, detail], concurrency_limit=1
         )
+        upload.change(lambda: gr.Files(visible=False), None, files)  # of the picture before
         detail.input(
             show, [picture, detail], shown, show_progress='hidden', trigger_mode='always_last'
         )
@@ -146,7 +156,25 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
         server_port=port,
         max_file_size=int(max_megabytes * 2**20),
         theme=gr.themes.Default(font=FONTS, font_mono=['monospace']),
+        css=STYLE,
         footer_links=[],
         share=False,
         ssr_mode=False,
+        quiet=True,  # it would name options of its own
+        prevent_thread_lock=True,
     )
+    shown = find_own_address() if host == '0.0.0.0' else host
+    print(f'DynaSeg is at http://{shown}:{page.server_port} until Ctrl-C is pressed', flush=True)
+    page.block_thread()
+
+
+def find_own_address() -> str:
+    """Find the address at which other machines of the network have this one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(
+                ('192.0.2.1', 9)
+            )  # of no machine: where a packet would leave; none is sent
+        except OSError:  # there is no network
+            return '127.0.0.1'
+        return probe.getsockname()[0]

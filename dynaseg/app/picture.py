@@ -99,7 +99,9 @@ class Picture:
         """Say how many regions there are, and how much is selected."""
         count = self.hierarchy.num_regions(self.hierarchy.altitude(detail))
         share = self.selected.mean()
-        return f'{count:,} regions' + (f', {share:.1%} of the picture selected' if share else '')
+        return f'{count:,} region{"s" * (count != 1)}' + (
+            f', {share:.1%} of the picture selected' if share else ''
+        )
 
     def _display_size(self) -> tuple[int, int]:
         height, width = self.image.shape[:2]

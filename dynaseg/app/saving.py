@@ -32,18 +32,19 @@ def save_picture(folder: Path, picture: Picture, detail: float) -> list[Path]:
     def describe(annotations: list[dict]) -> bytes:
         return json.dumps(make_coco(f'{name}.png', size, annotations)).encode()
 
-    contents = {
-        'regions.png': encode_label_map(regions),
-        'regions.json': describe(list(describe_regions(regions))),
-    }
+    contents = {}
     if picture.selected.any():
         alpha = np.where(picture.selected, 255, 0).astype(np.uint8)
-        contents |= {
-            'mask.png': encode_png(Image.fromarray(alpha)),
+        contents = {
             'cutout.png': encode_png(Image.fromarray(np.dstack([picture.image, alpha]))),
+            'mask.png': encode_png(Image.fromarray(alpha)),
             'mask.json': describe(list(describe_regions(picture.selected - 1))),
             'polygons.json': describe([describe_mask(picture.selected)]),
         }
+    contents |= {
+        'regions.png': encode_label_map(regions),
+        'regions.json': describe(list(describe_regions(regions))),
+    }
     paths = [folder / f'{name}-{suffix}' for suffix in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         write_file(path, content)

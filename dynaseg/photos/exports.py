@@ -1,6 +1,7 @@
 """Regions in the formats of other tools, made of the outputs of a run."""
 
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
@@ -27,7 +28,8 @@ def export_coco(out_dir: Path, records: Iterable[dict], names: Sequence[str] = (
     Each region is an annotation with its mask as run-length encoding (RLE, not compressed, which
     pycocotools and the tools that build on it read), bounding box and area. All are of one
     category; where labels have names, those are the categories, and a region has that of most of
-    its pixels. An image's ``file_name`` is the path of the photograph.
+    its pixels. An image's ``file_name`` is its path below the folder that all of them share, so the
+    photographs may be moved, and other tools ask for that folder.
 
     Args:
         out_dir: the folder of the outputs.
@@ -40,10 +42,11 @@ def export_coco(out_dir: Path, records: Iterable[dict], names: Sequence[str] = (
     """
     path = out_dir / COCO_NAME
     done = [record for record in records if 'error' not in record]
+    folder = os.path.commonpath([os.path.dirname(record['file']) for record in done] or ['/'])
     images = [
         {
             'id': number,
-            'file_name': record['file'],
+            'file_name': os.path.relpath(record['file'], folder),
             'width': record['size'][0],
             'height': record['size'][1],
         }

@@ -48,8 +48,8 @@ def find_images(
         return path in exclude or is_output_folder(Path(path))
 
     files = {}
-    for given in inputs:
-        text = os.path.expanduser(os.fspath(given))
+    texts = [os.path.expanduser(os.fspath(given)) for given in inputs]
+    for text in texts:
         if os.path.isdir(text):
             found = _search_folder(text, skip, on_other)
         elif glob.has_magic(text) and not os.path.lexists(text):
@@ -59,6 +59,8 @@ def find_images(
         files.update(dict.fromkeys(Path(os.path.abspath(file)) for file in found))
     if not any(map(os.path.lexists, files)):
         places = ', '.join(str(given) for given in inputs) or 'nothing'
+        if inputs and not any(glob.has_magic(place) or os.path.isdir(place) for place in texts):
+            raise FileNotFoundError(f'no such file or folder: {places}')
         raise FileNotFoundError(f'no image files ({" ".join(IMAGE_SUFFIXES)}) found in: {places}')
     return list(files)
 

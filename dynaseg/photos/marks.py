@@ -13,6 +13,8 @@ from dynaseg.io.reading import ImageReadError
 
 SUBJECT, BACKGROUND = 0, 1
 WIDTH_SHARE = 0.006  # of the longer side: how wide clicks and lines are
+SAME = 48  # of 255: the same pixel of a photograph, as another program decodes it, differs by less
+STRONG = 128  # of 255, between a colour's channels: less is the soft edge of a stroke
 _POINT = re.compile(r'\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*')
 
 
@@ -101,16 +103,17 @@ def draw_marks(marks: Iterable[Mark], size: tuple[int, int]) -> np.ndarray:
     return np.asarray(canvas).astype(np.int32)
 
 
-def read_marks(path: str | PathLike, size: tuple[int, int]) -> np.ndarray:
+def read_marks(path: str | PathLike, photo: np.ndarray) -> np.ndarray:
     """Read marks that were painted in an image editor.
 
     In a grey or palette PNG 0 is not marked, and 1, 2, ... are labels 0, 1, ...: for cut-outs, 1 is
     the subject and 2 the background. In a PNG of colours green is the subject, red the background,
-    and what is transparent, black or white is not marked.
+    and what is transparent, black or white is not marked. They may have been painted over the
+    photograph itself: see :func:`erase_photo`.
 
     Args:
         path: the file.
-        size: height and width (H, W) of the image that was marked.
+        photo: the image that was marked, RGB, uint8, (H, W, 3).
 
     Returns:
         Label of each marked pixel, and -1 for the others, int32, (H, W).
@@ -124,14 +127,16 @@ def read_marks(path: str | PathLike, size: tuple[int, int]) -> np.ndarray:
             image.load()
             pixels = np.array(image if image.mode in ('L', 'P') else image.convert('RGBA'))
     except (OSError, ValueError, SyntaxError) as error:
-        raise ImageReadError(path, f'no PNG of marks ({error})') from error
-    if pixels.shape[:2] != tuple(size):
-        found, expected = (f'{one[1]} x {one[0]}' for one in (pixels.shape, size))
+        raise ImageReadError(
+            path, f'marks must be a PNG, in which colours are as they were painted ({error})'
+        ) from error
+    if pixels.shape[:2] != photo.shape[:2]:
+        found, expected = (f'{one[1]} x {one[0]}' for one in (pixels.shape, photo.shape))
         raise ImageReadError(path, f'the marks are {found} pixels, the image is {expected}')
     if pixels.ndim == 2:
         return pixels.astype(np.int32) - 1
     try:
-        return label_colours(pixels)
+        return label_colours(erase_photo(pixels, photo))
     except ValueError as error:
         raise ImageReadError(path, str(error)) from error
 
@@ -148,12 +153,39 @@ def label_colours(painted: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: if pixels have other colours; it says where.
     """
-    red, green, blue, alpha = painted.astype(np.int32).transpose(2, 0, 1)
-    is_marked = (alpha >= 128) & (np.ptp(painted[..., :3], axis=2) >= 64)
-    labels = np.where(green > red, SUBJECT, BACKGROUND)
-    is_strange = (np.abs(green - red) < 64) | (blue >= np.maximum(red, green))
-    strange = np.argwhere(is_marked & is_strange)
+    is_marked = (painted[..., 3] >= 128) & (np.ptp(painted[..., :3], axis=2) >= 64)
+    strange = np.argwhere(is_marked & _is_strange(painted))
     if len(strange):
         y, x = strange[0]
-        raise ValueError(f'marks must be green (subject) or red (background), not as at {x},{y}')
+        raise ValueError(
+            f'the colour at {x},{y} is neither green (subject) nor red (background); paint on an '
+            'empty layer of the size of the photograph, or over the photograph itself'
+        )
+    labels = np.where(painted[..., 1] > painted[..., 0], SUBJECT, BACKGROUND)
     return np.where(is_marked, labels, -1).astype(np.int32)
+
+
+def erase_photo(painted: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """Leave the marks alone of a photograph that was painted over.
+
+    Args:
+        painted: RGBA, uint8, (H, W, 4).
+        photo: RGB, uint8, (H, W, 3).
+
+    Returns:
+        The first; where most of it is as in the photograph, that is transparent, and so are the
+        soft edges of strokes, in which colours mix.
+    """
+    is_photo = np.abs(painted[..., :3].astype(np.int16) - photo).max(axis=2) < SAME
+    if (is_photo & (painted[..., 3] >= 128)).mean() <= 0.5:
+        return painted
+    is_soft = _is_strange(painted) | (np.ptp(painted[..., :3], axis=2) < STRONG)
+    marks = painted.copy()
+    marks[is_photo | is_soft, 3] = 0
+    return marks
+
+
+def _is_strange(painted: np.ndarray) -> np.ndarray:
+    """Tell where colours are neither green nor red."""
+    red, green, blue = painted[..., :3].astype(np.int32).transpose(2, 0, 1)
+    return (np.abs(green - red) < 64) | (blue >= np.maximum(red, green))

@@ -97,6 +97,7 @@ def render_page(
     Returns:
         HTML that needs nothing but the outputs and the assets.
     """
+    records = sorted(records, key=lambda record: record['file'])  # processes end in any order
     others = {'previous': page - 1, 'next': page + 1}
     names = settings.get('label_names', ())
     colours = dict(zip(names, distinct_palette(len(names)).tolist(), strict=True))

@@ -172,13 +172,13 @@ class Results:
             if (self.out_dir / name).exists():
                 raise ValueError(
                     f'{self.out_dir / name} is of another program, or of an earlier version of '
-                    'DynaSeg: choose another output folder'
+                    'DynaSeg: choose another folder (--out-dir)'
                 )
         for folder in OUTPUTS:
             if not self.overwrite and any((self.out_dir / folder).glob('*')):
                 raise ValueError(
                     f'{self.out_dir / folder} holds files, but {self.out_dir / RECORDS_NAME} is '
-                    'missing: choose another output folder, or overwrite'
+                    'missing: choose another folder (--out-dir), or --overwrite'
                 )
 
     def _resume(self) -> None:
@@ -189,7 +189,7 @@ class Results:
         except ValueError as error:
             raise ValueError(
                 f'{self._records.path} is damaged or of another program ({error}): '
-                'choose another output folder'
+                'choose another folder (--out-dir)'
             ) from error
         if self._are_pages_written():
             self._stale_pages = {0}
@@ -202,7 +202,7 @@ class Results:
         if changes and not self.overwrite:
             raise ValueError(
                 f'{self.out_dir} holds results of other settings ({"; ".join(changes)}): '
-                'choose another output folder, or overwrite'
+                'choose another folder (--out-dir), or do the images again (--overwrite)'
             )
         if changes:
             self._records.start(self.settings)

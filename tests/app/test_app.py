@@ -1,6 +1,7 @@
 """The app in a browser without a window, as people use it."""
 
 import io
+import ipaddress
 import re
 import subprocess
 import sys
@@ -45,7 +46,7 @@ class Page:
         self.driver = driver
         driver.get(address)
         self.wait(lambda: self.all('input[type=file]'))[0].send_keys(str(photo))
-        self.wait(lambda: 'regions' in self.status)
+        self.wait(lambda: re.search(r'\d region', self.status) or self.all('.toast-body'))
 
     def wait(self, condition):
         from selenium.webdriver.support.ui import WebDriverWait
@@ -97,8 +98,40 @@ def test_a_region_is_clicked_and_saved(start_browser, address, photo, tmp_path, 
     contents = page.save()
     check_mask(contents['square-mask.png'])
     assert {'square-cutout.png', 'square-mask.json', 'square-polygons.json'} <= set(contents)
+    assert next(iter(contents)) == 'square-cutout.png'
+    for name in page.all('#files .stem'):  # not cut off
+        assert name.get_property('scrollWidth') <= name.get_property('offsetWidth')
     width = page.driver.execute_script('return document.documentElement.scrollWidth')
     assert width <= size[0]
+    page.all('button[aria-label="Clear"]')[0].click()
+    page.wait(lambda: not page.driver.find_elements('css selector', '#files a'))
+
+
+@pytest.mark.parametrize('suffix', ['heic', 'png'])
+def test_what_phones_and_microscopes_write_is_opened(
+    start_browser, address, photo, tmp_path, suffix
+):
+    image, path = Image.open(photo), tmp_path / f'square.{suffix}'
+    if suffix == 'heic':
+        pytest.importorskip('pillow_heif').from_pillow(image).save(path, quality=95)
+    else:
+        Image.fromarray(np.asarray(image.convert('L')).astype(np.uint16) * 100).save(path)
+    page = Page(start_browser(tmp_path, 1280, 900), address, path)
+    page.click_view(0.5, 0.47)
+    page.wait(lambda: 'selected' in page.status)
+    check_mask(page.save()['square-mask.png'])
+
+
+def test_what_is_no_picture_is_said(start_browser, address, tmp_path):
+    (tmp_path / 'words.jpg').write_text('no image')
+    page = Page(start_browser(tmp_path, 1280, 900), address, tmp_path / 'words.jpg')
+    page.wait(lambda: page.all('.toast-body', 'words.jpg: not a JPEG, PNG'))
+
+
+def test_other_machines_are_told_an_address():
+    from dynaseg.app.page import find_own_address
+
+    assert not ipaddress.ip_address(find_own_address()).is_unspecified
 
 
 def test_a_subject_is_scribbled_on_and_cut_out(start_browser, address, photo, tmp_path):

@@ -17,7 +17,7 @@ def test_coco_annotations_are_the_regions_as_pycocotools_reads_them(tmp_path, ph
     assert path == tmp_path / 'out/coco.json'
     data = coco.COCO(str(path))
     assert [image['file_name'] for image in data.dataset['images']] == [
-        str(photos / f'{name}.png') for name in 'abde'
+        f'{name}.png' for name in 'abde'
     ]
     assert data.loadCats(data.getCatIds())[0]['name'] == 'region'
     for image in data.dataset['images']:
@@ -48,11 +48,12 @@ def test_regions_of_lines_are_described(shape):
         assert (mask.decode(encoded) == (regions == region)).all()
 
 
-def test_an_export_is_asked_for_by_name(tmp_path, photos):
+def test_an_export_is_asked_for_by_name(tmp_path, photos, capsys):
     with pytest.raises(ValueError, match=r"export must be among \['coco', 'geotiff'\], got 'svg'"):
         segment_images(photos, tmp_path / 'out', export=['svg'])
     segment_images(photos / 'a.png', tmp_path / 'out', export=['coco'], device='cpu')
     assert json.loads((tmp_path / 'out/coco.json').read_text())['annotations']
+    assert f'regions as coco: {tmp_path / "out/coco.json"}\n' in capsys.readouterr().err
 
 
 def test_georeferences_are_kept(tmp_path, photos):

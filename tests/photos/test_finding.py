@@ -83,11 +83,20 @@ def test_missing_files_are_kept_beside_others(tree):
     assert relative(find_images([tree / 'b.jpg', tree / 'nope.jpg']), tree) == ['b.jpg', 'nope.jpg']
 
 
-@pytest.mark.parametrize('given', ['nope.jpg', '*.psd', 'empty', []])
-def test_nothing_found_is_an_error(tree, monkeypatch, given):
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        ('nope.jpg', r'^no such file or folder: nope\.jpg$'),
+        (['nope/', 'no.png'], r'^no such file or folder: nope/, no\.png$'),
+        ('*.psd', r'^no image files .* found in: \*\.psd$'),
+        ('empty', r'^no image files .* found in: empty$'),
+        ([], '^no image files .* found in: nothing$'),
+    ],
+)
+def test_nothing_found_is_an_error(tree, monkeypatch, given, message):
     monkeypatch.chdir(tree)
     (tree / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='no image files'):
+    with pytest.raises(FileNotFoundError, match=message):
         find_images(given)
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from dynaseg.io.reading import ImageReadError
 from dynaseg.photos.marks import Mark, draw_marks, parse_mark, read_marks
@@ -46,6 +46,10 @@ def test_a_polygon_has_three_corners():
         parse_mark('polygon:1,1 2,2', 0)
 
 
+def make_photo(height, width):
+    return np.full((height, width, 3), 120, np.uint8)
+
+
 @pytest.mark.parametrize('mode', ['L', 'P'])
 def test_painted_numbers(tmp_path, mode):
     pixels = np.array([[0, 1, 2], [0, 0, 3]], dtype=np.uint8)
@@ -53,7 +57,8 @@ def test_painted_numbers(tmp_path, mode):
     if mode == 'P':
         image.putpalette([0, 0, 0, 0, 255, 0, 255, 0, 0, 9, 9, 9])
     image.save(tmp_path / 'marks.png')
-    assert read_marks(tmp_path / 'marks.png', (2, 3)).tolist() == [[-1, 0, 1], [-1, -1, 2]]
+    labels = read_marks(tmp_path / 'marks.png', make_photo(2, 3))
+    assert labels.tolist() == [[-1, 0, 1], [-1, -1, 2]]
 
 
 def test_painted_colours(tmp_path):
@@ -67,15 +72,38 @@ def test_painted_colours(tmp_path):
         (40, 240, 60, 200),
     ]
     Image.fromarray(pixels).save(tmp_path / 'marks.png')
-    assert read_marks(tmp_path / 'marks.png', (1, 6)).tolist() == [[0, 1, -1, -1, -1, 0]]
+    assert read_marks(tmp_path / 'marks.png', make_photo(1, 6)).tolist() == [[0, 1, -1, -1, -1, 0]]
 
 
 def test_other_colours_and_sizes_and_files_are_refused(tmp_path):
     Image.new('RGB', (4, 3), (0, 0, 255)).save(tmp_path / 'blue.png')
-    with pytest.raises(ImageReadError, match=r'green .* or red .*, not as at 0,0'):
-        read_marks(tmp_path / 'blue.png', (3, 4))
+    with pytest.raises(ImageReadError, match=r'colour at 0,0 is neither green .* nor red '):
+        read_marks(tmp_path / 'blue.png', make_photo(3, 4))
     with pytest.raises(ImageReadError, match='are 4 x 3 pixels, the image is 7 x 5'):
-        read_marks(tmp_path / 'blue.png', (5, 7))
+        read_marks(tmp_path / 'blue.png', make_photo(5, 7))
     (tmp_path / 'words.png').write_text('no image')
-    with pytest.raises(ImageReadError, match='no PNG of marks'):
-        read_marks(tmp_path / 'words.png', (3, 4))
+    with pytest.raises(ImageReadError, match='marks must be a PNG'):
+        read_marks(tmp_path / 'words.png', make_photo(3, 4))
+
+
+def test_a_photograph_may_be_painted_over(tmp_path):
+    """Grass and a red flower are as green and red as marks; the strokes have soft edges."""
+    rng = np.random.default_rng(0)
+    photo = np.full((40, 60, 3), (70, 150, 30), np.int64)
+    photo[10:20, 30:50] = (220, 30, 40)
+    photo[30:] = (40, 60, 200)
+    photo = (photo + rng.integers(-9, 10, photo.shape)).clip(0, 255).astype(np.uint8)
+    large = Image.new('RGBA', (480, 320))
+    draw = ImageDraw.Draw(large)
+    draw.line([(200, 120), (440, 120)], (0, 176, 80, 255), 32)
+    draw.line([(40, 40), (40, 300)], (224, 32, 32, 255), 32)
+    layer = large.resize((60, 40), Image.Resampling.LANCZOS)
+    decoded = (photo + rng.integers(-8, 9, photo.shape)).clip(0, 255).astype(np.uint8)
+    painted = Image.alpha_composite(Image.fromarray(decoded).convert('RGBA'), layer)
+    painted.convert('RGB').save(tmp_path / 'painted.png')
+    labels = read_marks(tmp_path / 'painted.png', photo)
+    strokes = np.asarray(layer)
+    assert (labels[strokes[..., 3] == 255] >= 0).all()
+    assert (labels[strokes[..., 3] == 0] == -1).all()
+    assert (strokes[labels == 0, 1] > strokes[labels == 0, 0]).all()
+    assert (strokes[labels == 1, 0] > strokes[labels == 1, 1]).all()

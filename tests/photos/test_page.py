@@ -66,6 +66,12 @@ def record():
     }
 
 
+def test_images_are_in_the_order_of_their_names_whichever_was_done_first(record):
+    files = ('/photos/b.jpg', '/photos/a.jpg', '/photos/sub/a.jpg')
+    text = ''.join(check(render([record | {'file': file} for file in files])).text)
+    assert re.findall(r'^\w\.jpg$|^sub$', text, re.MULTILINE) == ['a.jpg', 'b.jpg', 'a.jpg', 'sub']
+
+
 def test_page_shows_what_the_record_says(record):
     second = record | {'file': '/photos/c.jpg', 'name': 'c', 'seconds': 3.15, 'regions': 1}
     checker = check(render([record, second], {'config': 'a.py', 'seed': 0, 'regions': None}))

@@ -149,8 +149,10 @@ def test_the_slider_shows_the_regions_of_each_detail(desktop, name):
     hierarchy = make_hierarchy(name)
     desktop.open(name)
     assert desktop.regions == 5
+    assert desktop.status == 'Click or tap a region to select it'
     for detail in (0, 0.1, 0.3, 0.5, 0.8, 1):
         desktop.set_detail(detail)
+        assert desktop.find('.detail label').text == f'Detail {detail:.2f}'
         assert desktop.regions == hierarchy.num_regions(hierarchy.altitude(detail))
 
 

@@ -4,6 +4,7 @@
 
 const DISPLAY_SIZE = 1600; // pixels of the longer side at which small images are drawn
 const KEY_STEP = 0.02; // of detail
+const HINT = 'Click or tap a region to select it';
 
 /* The scripts that hold data call dynaseg.receive(); loadData() gives what they hand over. */
 const dynaseg = {
@@ -136,7 +137,7 @@ class Viewer {
     this.frame.style.setProperty('--ratio', data.width / data.height);
     this.dialog.classList.remove('loading');
     this.frame.focus({ preventScroll: true });
-    this.say('');
+    this.say(HINT);
     this.refresh();
   }
 
@@ -230,7 +231,7 @@ class Viewer {
   }
 
   describe() {
-    this.say(this.hasSelection() ? `Selected: ${this.share((leaf) => this.selected[leaf])}` : '');
+    this.say(this.hasSelection() ? `Selected: ${this.share((leaf) => this.selected[leaf])}` : HINT);
     this.refresh();
   }
 
@@ -270,7 +271,9 @@ class Viewer {
     const { count } = this.tree;
     const text = `${count.toLocaleString('en')} region${count === 1 ? '' : 's'}`;
     this.dialog.querySelector('output').textContent = text;
-    this.slider.setAttribute('aria-valuetext', `${this.detail.toFixed(2)}, ${text}`);
+    const detail = this.detail.toFixed(2);
+    this.dialog.querySelector('#viewer-value').textContent = detail;
+    this.slider.setAttribute('aria-valuetext', `${detail}, ${text}`);
     this.painter.paint(this.isFilled, this.selected, this.lit);
   }
 
