@@ -138,7 +138,8 @@ def test_images_without_labels_have_a_page_for_naming(sample_data, tmp_path):
     config = small_config(sample_data)
     for name in ('train', 'test'):
         config.merge_from_dict({f'data.{name}': {**FOLDER}})
-        config.data[name].img_dir = str(sample_data / 'coco' / 'train2017')
+    config.data.train.img_dir = str(sample_data / 'coco' / 'train2017')
+    config.data.test.img_dir = 'nowhere'  # as where one gave the folder to train on alone
     out = tmp_path / 'out'
     analysis = analyze_clusters(config, out_dir=out, device='cpu', naming_images=3)
     assert json.loads((out / 'clusters.json').read_text())['naming'] == json.loads(
