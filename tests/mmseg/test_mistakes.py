@@ -201,6 +201,32 @@ MISTAKES = {
         "data = dict(train=dict(pipeline=[dict(type='LoadImage'), dict(type='RandomFlop')]))",
         "data.train.pipeline[1].type='RandomFlop' is not registered; did you mean 'RandomFlip'?",
     ),
+    'no clusters': (
+        'model = dict(decode_head=dict(num_classes=0))',
+        'model.decode_head.num_classes=0: expected a whole number of at least 1',
+    ),
+    'epochs beside iterations': (
+        'runner = dict(max_epochs=3)',
+        'runner.max_epochs=3 stands beside max_iters: IterBasedRunner counts iters;\n',
+    ),
+    'no interval of checkpoints': (
+        'checkpoint_config = dict(interval=0)',
+        'checkpoint_config.interval=0: expected at least 1, or -1 for none',
+    ),
+    'missing checkpoint to resume from': (
+        "resume_from = 'absent.pth'",
+        "resume_from='absent.pth': there is no such file",
+    ),
+    'a pipeline that does not collect': (
+        "data = dict(train=dict(pipeline=[dict(type='LoadImage')]))",
+        'data.train.pipeline gives no tensor: expected at its end\n'
+        "dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img'])",
+    ),
+    'a pipeline that collects what there is not': (
+        "data = dict(train=dict(pipeline=[dict(type='LoadImage'), "
+        "dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img'])]))",
+        "data.train.pipeline: no step gives 'flip', which a later one needs (Collect",
+    ),
     'stride larger than the image': (
         'data = dict(train=dict(pipeline=[dict(type="LoadImage"), dict(type="RandomFlip", prob=0), '
         'dict(type="RandomCrop", crop_size=(24, 24)), dict(type="DefaultFormatBundle"), '
@@ -248,6 +274,20 @@ def test_masks_of_other_values_are_found_beforehand(write, refuse, tmp_path):
     assert 'data.val.classes: a.png has the values [11],\nexpected 0 to 1, the classes, or 255' in (
         message
     )
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        ('classes="sky"', "classes='sky': expected a list of names, or a file with one a line"),
+        ('classes=["sky", "road", "sky"]', "classes has 'sky' twice"),
+        ('classes=["sky"], reduce_zero_label="no"', "reduce_zero_label='no': expected True or"),
+    ],
+)
+def test_classes_of_folders_are_checked(write, refuse, change, expected):
+    kind = 'type="LabelledFolderDataset", img_dir="images", ann_dir="masks", pipeline=[]'
+    message = refuse('train.py', write(f'data = dict(val=dict(_delete_=True, {kind}, {change}))'))
+    assert f'data.val.{expected}' in message
 
 
 def test_images_without_labels_are_not_validated(write, refuse, tmp_path):
@@ -365,6 +405,31 @@ def test_checkpoints_that_cannot_be_read_get_a_reason(write, refuse, name, reaso
     message = refuse('test.py', write('', 'cnn'), name, '--eval', 'mIoU')
     assert f"the checkpoint='{name}'" in message
     assert reason in message
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        ([], 'the test is asked for nothing: give --eval mIoU, --show-dir DIR'),
+        (['--eval', 'mIoU', '--format-only'], '--eval and --format-only exclude each other'),
+        (['--out', 'labels.json'], "--out='labels.json': expected a .pkl file"),
+    ],
+)
+def test_tests_say_what_they_can_be_asked_for(write, refuse, options, expected):
+    assert expected in refuse('test.py', write('', 'cnn'), 'scratch://', *options)
+
+
+def test_text_in_place_of_weights_is_not_to_be_trusted(write, refuse):
+    Path('text.pth').write_text('cd /tmp\nexport A=1\n')
+    message = refuse('train.py', write("load_from = 'text.pth'"))
+    assert "load_from='text.pth' cannot be read as weights of PyTorch" in message
+    assert 'add_safe_globals' not in message
+
+
+def test_weights_that_cannot_be_fetched_may_be_had_elsewhere(write, refuse):
+    message = refuse('train.py', write(PRETRAINED.format('http://127.0.0.1:9/weights.pth')))
+    assert "'http://127.0.0.1:9/weights.pth' cannot be had: " in message
+    assert 'fetch the file elsewhere and give its path' in message
 
 
 def test_unknown_metrics_of_a_test_are_named(write, refuse):

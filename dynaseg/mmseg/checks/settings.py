@@ -45,6 +45,7 @@ COUNTS = {
     'runner.max_epochs': 1,
     'evaluation.interval': 1,
     'log_config.interval': 1,
+    'model.decode_head.num_classes': 1,
     'data.samples_per_gpu': 1,
     'data.workers_per_gpu': 0,
     **{f'data.{loader}.samples_per_gpu': 1 for loader in LOADERS},
@@ -81,6 +82,8 @@ def check_settings(config: Config, training: bool = False) -> None:
             isinstance(value, Integral) and not isinstance(value, bool) and value >= least
         ):
             raise ConfigError(f'{key}={value!r}: expected a whole number of at least {least}')
+    if _get(config, 'checkpoint_config.interval') == 0:
+        raise ConfigError('checkpoint_config.interval=0: expected at least 1, or -1 for none')
     check_segmentor(config['model'])
     if 'data' in config:
         _check_data(config['data'])
@@ -154,6 +157,7 @@ def _check_schedule(config: Mapping) -> None:
             _check_policy(key, config[key], suffix)
     if config.get('runner') is not None:
         check_part('runner', config['runner'], RUNNERS, supplied=OF_RUNNERS)
+        _check_runner(config['runner'])
     for key, kind in HOOK_CONFIGS.items():
         if config.get(key) is not None:
             check_part(key, {'type': kind, **config[key]}, HOOKS, also=('meta',))
@@ -172,6 +176,17 @@ def _check_schedule(config: Mapping) -> None:
             package = PACKAGES.get(hook['type'])
             if package is not None and find_spec(package) is None:
                 raise ConfigError(f'{key}: {hook["type"]} needs a package: pip install {package}')
+
+
+def _check_runner(runner: Mapping) -> None:
+    """Check that a runner counts iterations or epochs, and not both, as merged configs may say."""
+    if runner.get('max_iters') is not None and runner.get('max_epochs') is not None:
+        unit, other = ('epochs', 'iters') if 'Epoch' in runner['type'] else ('iters', 'epochs')
+        raise ConfigError(
+            f'runner.max_{other}={runner[f"max_{other}"]} stands beside max_{unit}: '
+            f'{runner["type"]} counts {unit};\ngive max_{unit} alone, or a '
+            'runner=dict(_delete_=True, type=..., ...) of another type'
+        )
 
 
 def _check_policy(key: str, policy: Mapping, suffix: str) -> None:
