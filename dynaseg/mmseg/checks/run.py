@@ -1,6 +1,7 @@
 """What a command is about to do, tried before it does it."""
 
 import copy
+import os
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
 from dynaseg.mmseg.checks.settings import check_metrics, check_settings
 from dynaseg.mmseg.checks.weights import has_weights, read_weights, refuse_other_segmentor
+from dynaseg.mmseg.resume import LATEST
 from dynaseg.mmseg.scratch import PREFIX, initialise
 
 NUM_MASKS = 20  # that are read beforehand
@@ -80,7 +82,7 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
         _check_checkpoint(model, 'load_from', config.load_from)
     elif not (resumed or config.get('resume_from')):
         _refuse_frozen_noise(model)
-    if config.get('resume_from'):
+    if config.get('resume_from') and os.path.basename(config.resume_from) != LATEST:  # else sought
         _check_checkpoint(model, 'resume_from', config.resume_from)
     with naming('optimizer', *MISTAKES):
         build_optimizer(model, copy.deepcopy(config.optimizer))

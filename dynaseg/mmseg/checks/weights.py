@@ -197,3 +197,13 @@ def has_weights(model: nn.Module) -> bool:
     return bool(getattr(backbone, 'pretrained', False)) or any(
         isinstance(one, Mapping) and one.get('type') == 'Pretrained' for one in initial
     )
+
+
+def describe_random_weights(model: nn.Module) -> str | None:
+    """Say that a segmentor's backbone starts from random weights, if it does."""
+    if has_weights(model):
+        return None
+    return (
+        f'model.backbone: {type(model.backbone).__name__} starts from random weights; give it '
+        "init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint"
+    )
