@@ -201,6 +201,22 @@ MISTAKES = {
         "data = dict(train=dict(pipeline=[dict(type='LoadImage'), dict(type='RandomFlop')]))",
         "data.train.pipeline[1].type='RandomFlop' is not registered; did you mean 'RandomFlip'?",
     ),
+    'another network than a hook starts': (
+        "model = dict(type='EncoderDecoder')\ncustom_hooks = [dict(type='KMeansStartHook')]",
+        "custom_hooks[0]: KMeansStartHook needs model.type='DynaSeg', got 'EncoderDecoder'",
+    ),
+    'a rate in quotes': (
+        "optimizer = dict(lr='0.01')",
+        "optimizer.lr='0.01': expected a number",
+    ),
+    'a figure in other letters': (
+        "evaluation = dict(save_best='mIOU')",
+        "evaluation.save_best='mIOU' is no figure; did you mean 'mIoU'?",
+    ),
+    'colours of two channels': (
+        'model = dict(img_norm_cfg=dict(mean=[0.0, 0.0], std=[1.0, 1.0]))',
+        'model: img_norm_cfg: mean and std must be of 3 channels, got (0.0, 0.0)',
+    ),
     'no clusters': (
         'model = dict(decode_head=dict(num_classes=0))',
         'model.decode_head.num_classes=0: expected a whole number of at least 1',
@@ -307,6 +323,12 @@ def test_frozen_backbones_need_weights(write, refuse):
 def test_other_backbones_without_weights_give_a_warning():
     with pytest.warns(UserWarning, match=r'model\.backbone: ResNet starts from random weights'):
         build_segmentor_from(BASES['resnet'], device='cpu')
+
+
+def test_levels_that_a_neck_lacks_are_named(write, refuse):
+    message = refuse('train.py', write('model = dict(neck=dict(target=7))', 'efficientnet'))
+    assert 'model.neck: NormalizedLevels fails' in message
+    assert 'target=7 is none of the 3 levels' in message
 
 
 def test_networks_of_images_are_not_trained(write, refuse):

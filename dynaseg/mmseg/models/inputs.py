@@ -18,7 +18,8 @@ class PixelNormalization:
         to_rgb: whether the network sees RGB; otherwise BGR, the order of ``mean`` and ``std``, too.
 
     Raises:
-        ValueError: as :class:`dynaseg.core.normalization.Normalization`.
+        ValueError: as :class:`dynaseg.core.normalization.Normalization`, and if they are not of
+            three channels.
 
     Examples:
         >>> pixels = torch.tensor([3, 2, 1], dtype=torch.uint8).view(1, 3, 1, 1)  # BGR
@@ -32,6 +33,8 @@ class PixelNormalization:
         std: Sequence[float] = Normalization.std,
         to_rgb: bool = True,
     ) -> None:
+        if len(mean) != len(Normalization.mean):
+            raise ValueError(f'mean and std must be of 3 channels, got {tuple(mean)}')
         self.normalization = Normalization(tuple(mean), tuple(std))
         self.to_rgb = to_rgb
 
