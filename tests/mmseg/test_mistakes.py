@@ -223,7 +223,7 @@ MISTAKES = {
     ),
     'epochs beside iterations': (
         'runner = dict(max_epochs=3)',
-        'runner.max_epochs=3 stands beside max_iters: IterBasedRunner counts iters;\n',
+        'runner.max_epochs=3: IterBasedRunner takes max_iters alone, which is 100;\n',
     ),
     'no interval of checkpoints': (
         'checkpoint_config = dict(interval=0)',

@@ -202,9 +202,9 @@ def _check_runner(runner: Mapping) -> None:
     if runner.get('max_iters') is not None and runner.get('max_epochs') is not None:
         unit, other = ('epochs', 'iters') if 'Epoch' in runner['type'] else ('iters', 'epochs')
         raise ConfigError(
-            f'runner.max_{other}={runner[f"max_{other}"]} stands beside max_{unit}: '
-            f'{runner["type"]} counts {unit};\ngive max_{unit} alone, or a '
-            'runner=dict(_delete_=True, type=..., ...) of another type'
+            f'runner.max_{other}={runner[f"max_{other}"]}: {runner["type"]} takes max_{unit} '
+            f'alone, which is {runner[f"max_{unit}"]};\n'
+            'for another type write runner=dict(_delete_=True, type=..., ...)'
         )
 
 
