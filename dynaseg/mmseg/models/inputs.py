@@ -33,9 +33,9 @@ class PixelNormalization:
         std: Sequence[float] = Normalization.std,
         to_rgb: bool = True,
     ) -> None:
+        self.normalization = Normalization(tuple(mean), tuple(std))
         if len(mean) != len(Normalization.mean):
             raise ValueError(f'mean and std must be of 3 channels, got {tuple(mean)}')
-        self.normalization = Normalization(tuple(mean), tuple(std))
         self.to_rgb = to_rgb
 
     def __call__(self, img: Tensor) -> Tensor:
