@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import dynaseg.mmseg  # noqa: F401  (registers the data sets; before MMCV, which has much to say)
+
+# isort: split
 import numpy as np
 from mmcv import DictAction
 from mmcv.parallel import DataContainer
@@ -14,7 +17,6 @@ from mmseg.datasets import build_dataset
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-import dynaseg.mmseg  # noqa: F401  (registers the data sets)
 from dynaseg.mmseg.configs import Config, load_config
 from dynaseg.mmseg.datasets import RegionEvaluationMixin
 from dynaseg.mmseg.training_data import build_dataloader, seeded
@@ -138,7 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
         failed |= bool(problems)
         for problem in problems:
             print(f'{subset}: {problem}', file=sys.stderr)
-        print(f'{subset}: {len(problems)} problems' if problems else f'{subset}: nothing is wrong')
+        found = f'{len(problems)} problem{"s" * (len(problems) > 1)}' if problems else 'no problem'
+        print(f'{subset}: {found}')
     return int(failed)
 
 

@@ -4,6 +4,7 @@ optimizer_config = dict()
 lr_config = dict(policy='CosineAnnealing', min_lr=0.0)
 runner = dict(type='EpochBasedRunner', max_epochs=20)
 checkpoint_config = dict(interval=20)
+custom_hooks = [dict(type='FullBatchHook')]  # refuses fewer images than a batch
 log_config = dict(interval=1, hooks=[dict(type='TextLoggerHook')])
 dist_params = dict(backend='nccl')
 persistent_workers = True

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 from mmcv import Config
-from mmseg.datasets import DATASETS, build_dataset
+from mmseg.datasets import build_dataset
+from mmseg.datasets.builder import DATASETS
 
 from dynaseg.analysis.comparison import Comparison
 from dynaseg.analysis.naming import build_evaluated, name_by_labels
@@ -104,9 +105,12 @@ def analyze_clusters(
     given = None if names is None else read_names(names)
     if given is not None:
         given.number_labels(segmentor.num_classes)  # which refuses those of other clusters
-    # A folder of images without labels is not looked for: data.train alone may have been given.
-    has_classes = issubclass(DATASETS.get(data.test.type), ClusterEvaluationMixin)
-    test_set = has_classes and build_dataset({**data.test, 'test_mode': not without_labels})
+    kind = DATASETS.get(data.test['type'])
+    has_classes = isinstance(kind, type) and issubclass(kind, ClusterEvaluationMixin)
+    # Without classes its images are not read, and need not be there.
+    test_set = (
+        build_dataset({**data.test, 'test_mode': not without_labels}) if has_classes else None
+    )
     # Built first: what they lack is to be said before anything takes long.
     train_set = build_evaluated(data.train, config) if probe_pixels else None
     sha256 = hash_file(checkpoint) if checkpoint and Path(checkpoint).is_file() else None

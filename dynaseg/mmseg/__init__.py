@@ -13,7 +13,15 @@ compat.apply()
 
 from dynaseg.mmseg import datasets, models  # noqa: E402
 from dynaseg.mmseg.amp import AmpOptimizerHook  # noqa: E402
+from dynaseg.mmseg.cluster_pictures import ClusterPicturesHook  # noqa: E402
 from dynaseg.mmseg.kmeans_start import KMeansStartHook  # noqa: E402
 from dynaseg.mmseg.noise_whitening_start import NoiseWhiteningHook  # noqa: E402
 
-__all__ = ['AmpOptimizerHook', 'KMeansStartHook', 'NoiseWhiteningHook', 'datasets', 'models']
+__all__ = [
+    'AmpOptimizerHook',
+    'ClusterPicturesHook',
+    'KMeansStartHook',
+    'NoiseWhiteningHook',
+    'datasets',
+    'models',
+]

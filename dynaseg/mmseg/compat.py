@@ -5,6 +5,7 @@
 
 import os
 import runpy
+import subprocess
 import sys
 from functools import cache
 from itertools import chain, zip_longest
@@ -16,6 +17,7 @@ import mmcv.engine
 import mmcv.parallel._functions
 import mmcv.runner.dist_utils
 import mmcv.runner.iter_based_runner
+import mmcv.utils.version_utils
 import mmseg.apis.test
 import mmseg.apis.train
 import mmseg.datasets.builder
@@ -40,6 +42,8 @@ from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.training_data import build_dataloader
 
+FORMAT_DIR = '.format_cityscapes'  # the script's, whatever the data set
+
 _init_dist_pytorch = mmcv.runner.dist_utils._init_dist_pytorch
 _to_tensor = mmseg.datasets.pipelines.formatting.to_tensor
 _collect_results_cpu = mmcv.engine.collect_results_cpu
@@ -62,6 +66,7 @@ def apply() -> None:
     for module in (mmseg.datasets, mmseg.datasets.builder, mmseg.apis.train):
         module.build_dataloader = build_dataloader
     mmseg.datasets.pipelines.formatting.to_tensor = to_tensor
+    mmcv.utils.version_utils._minimal_ext_cmd = ask_git
     make_trainings_resumable()
 
 
@@ -196,11 +201,17 @@ def to_tensor(data: object) -> torch.Tensor:
     return _to_tensor(data)
 
 
+def ask_git(command: list[str]) -> bytes:
+    """Ask git for the current folder's commit, without the `fatal:` that it says where is none."""
+    return subprocess.run(command, capture_output=True).stdout
+
+
 def translate_arguments(arguments: list[str]) -> list[str]:
     """Translate a launcher's arguments into those that MMSegmentation's scripts know.
 
-    ``torch.distributed.launch`` passes ``--local-rank`` since PyTorch 2.0, and ``mim`` asks for the
-    CPU with ``--device cpu``, which is what the scripts use anyway where no GPU is visible.
+    ``torch.distributed.launch`` passes ``--local-rank`` since PyTorch 2.0. ``mim`` asks for the CPU
+    with ``--device cpu``, which is what the scripts use anyway where no GPU is visible, and passes
+    ``--gpus 1`` whatever is typed, which they do anyway, and warn of.
 
     Args:
         arguments: command line arguments, without the program.
@@ -209,7 +220,7 @@ def translate_arguments(arguments: list[str]) -> list[str]:
         The translated arguments.
 
     Examples:
-        >>> translate_arguments(['config.py', '--local-rank=1', '--device', 'cpu'])
+        >>> translate_arguments(['config.py', '--local-rank=1', '--device', 'cpu', '--gpus', '1'])
         ['config.py', '--local_rank=1']
     """
     translated = []
@@ -221,6 +232,10 @@ def translate_arguments(arguments: list[str]) -> list[str]:
             device = next(remaining, None)
             if device != 'cpu':
                 print_log(f'--device {device} is ignored: every visible GPU may be used', 'mmseg')
+            continue
+        if argument == '--gpus':
+            number = next(remaining, None)
+            translated += [] if number == '1' else [argument, *filter(None, [number])]
             continue
         translated.append(argument)
     return translated
@@ -256,6 +271,10 @@ def run_mmseg_script(name: str) -> None:
         functions['main']()
     except (UserError, ImageReadError) as error:
         stop(str(find_root(error)))
+    if getattr(arguments, 'format_only', False):
+        folder = (arguments.eval_options or {}).get('imgfile_prefix')
+        other = '' if folder else '; --eval-options imgfile_prefix=DIR writes them elsewhere'
+        print_log(f'label maps are in {folder or FORMAT_DIR}{other}', 'mmseg')
 
 
 def stop(message: str) -> NoReturn:

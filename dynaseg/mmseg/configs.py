@@ -5,6 +5,8 @@ from pathlib import Path
 
 from mmcv import Config, DictAction
 
+from dynaseg.mmseg.checks.errors import suggest
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 __all__ = ['Config', 'DictAction', 'find_config', 'load_config', 'merge_options', 'name_config']
@@ -33,8 +35,12 @@ def find_config(name: str | PathLike) -> Path:
     for candidate in (Path(name), *candidates):
         if candidate.is_file():
             return candidate
-    places = ', '.join(str(folder) for folder in folders if folder.is_dir())
-    raise FileNotFoundError(f'no config {str(name)!r}: neither a file nor a name under {places}')
+    places = [folder for folder in folders if folder.is_dir()]
+    known = [path.name for place in places for path in (place / 'dynaseg').glob('*.py')]
+    raise FileNotFoundError(
+        f'no config {str(name)!r}: neither a file nor a name under '
+        f'{", ".join(map(str, places))}{suggest(name, known)}'
+    )
 
 
 def load_config(config: str | PathLike | Config) -> Config:

@@ -2,7 +2,6 @@ import numpy as np
 import torch
 from mmcv.runner import HOOKS, Hook, IterBasedRunner
 from mmcv.utils import print_log
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from dynaseg.mmseg.training_images import (
@@ -48,6 +47,8 @@ class KMeansStartHook(Hook):
         head = model.decode_head
         if runner.iter > 0 or head.was_loaded:
             return
+        from sklearn.cluster import KMeans  # slow to import, and few need it
+
         seed = training_seed(runner) if self.seed is None else self.seed
         features = self._collect(runner, seed)
         if len(features) < head.num_classes:

@@ -18,6 +18,7 @@ from mmseg.utils import get_root_logger
 from torch.utils.data import DataLoader
 
 from dynaseg.io.files import atomic_write, remove_parts, write_file
+from dynaseg.mmseg.checks.weights import describe_random_weights
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.finite import FiniteHook, describe_network
 from dynaseg.mmseg.training_data import DrawnImages, TrainingSampler
@@ -83,12 +84,24 @@ def run(
     runner.register_hook(FiniteHook(), priority='HIGH')  # before the optimiser's step
     if runner.work_dir and runner.rank == 0:
         remove_parts(Path(runner.work_dir))
+    _repeat_warning(runner)
     _run(runner, data_loaders, workflow, *args, **kwargs)
     for loader in loaders:
         if isinstance(loader.dataset, DrawnImages):
             skipped = loader.dataset.describe_skipped()
             if skipped:
                 print_log(skipped, runner.logger, logging.WARNING)
+
+
+def _repeat_warning(runner: IterBasedRunner) -> None:
+    """Warn of random weights once more, below MMCV's lines for every parameter, and in the log."""
+    model = getattr(runner.model, 'module', runner.model)
+    head = getattr(model, 'decode_head', None)
+    if runner.iter > 0 or getattr(head, 'was_loaded', True):  # or is none of DynaSeg's
+        return
+    warning = describe_random_weights(model)
+    if warning:
+        print_log(warning, runner.logger, logging.WARNING)
 
 
 def resume(

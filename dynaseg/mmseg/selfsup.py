@@ -1,14 +1,17 @@
 """DynaSeg in mmselfsup: ``custom_imports = dict(imports=['dynaseg.mmseg.selfsup'])``.
 
-It registers :class:`SegmentationImages`, and repairs what mmselfsup needs to train in one process.
+It registers :class:`SegmentationImages` and :class:`FullBatchHook`, and repairs what mmselfsup
+needs to train in one process.
 """
 
+from mmcv.runner import HOOKS, EpochBasedRunner, Hook
 from mmseg.datasets import build_dataset
 from mmselfsup.datasets.builder import DATASOURCES
 from mmselfsup.datasets.data_sources.base import BaseDataSource
 from PIL import Image
 
 from dynaseg.mmseg.compat import repair_mmselfsup
+from dynaseg.mmseg.errors import UserError
 
 repair_mmselfsup()
 
@@ -46,3 +49,21 @@ class SegmentationImages(BaseDataSource):
     def get_img(self, idx: int) -> Image.Image:
         """Read an image, RGB."""
         return Image.fromarray(self.dataset[idx]['img'][..., ::-1].copy())
+
+
+@HOOKS.register_module()
+class FullBatchHook(Hook):
+    """Refuses a data set without a full batch, of which an epoch would train nothing.
+
+    Momentum contrast leaves the last images of an epoch out, since its queue takes whole batches;
+    of fewer images than a batch all are left out, and the checkpoint holds random weights.
+    """
+
+    def before_train_epoch(self, runner: EpochBasedRunner) -> None:
+        """Raise ``UserError`` if there is no batch; it says what to set."""
+        if not len(runner.data_loader):
+            raise UserError(
+                f'{len(runner.data_loader.dataset)} images make no batch of '
+                f'{runner.data_loader.batch_size}: nothing would be trained; lower '
+                'data.samples_per_gpu, by which model.queue_len must be divisible'
+            )

@@ -46,10 +46,19 @@ def test_other_code_in_checkpoints_is_still_refused(tmp_path):
         (['config.py', '--local-rank', '1'], ['config.py', '--local_rank', '1']),
         (['--device', 'cpu', 'config.py'], ['config.py']),
         (['config.py', '--seed', '0'], ['config.py', '--seed', '0']),
+        (['config.py', '--gpus', '1', '--seed', '0'], ['config.py', '--seed', '0']),
+        (['config.py', '--gpus', '2'], ['config.py', '--gpus', '2']),
+        (['config.py', '--gpus'], ['config.py', '--gpus']),
     ],
 )
 def test_arguments_are_translated(given, expected):
     assert compat.translate_arguments(given) == expected
+
+
+def test_git_says_nothing_outside_of_a_repository(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert mmcv.utils.get_git_hash() == ''
+    assert capfd.readouterr().err == ''
 
 
 def test_applying_the_repairs_again_changes_nothing():
@@ -154,6 +163,24 @@ def test_scripts_say_in_a_line_what_the_user_can_mend(monkeypatch, error, messag
     monkeypatch.setattr('sys.argv', ['train.py', config])
     with pytest.raises(SystemExit, match=message):
         compat.run_mmseg_script('train.py')
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [(None, 'label maps are in .format_cityscapes'), ({'imgfile_prefix': 'maps'}, 'are in maps')],
+)
+def test_tests_say_where_label_maps_are(monkeypatch, capsys, options, expected):
+    config = 'fsf_plain-cnn_100_sample.py'
+    arguments = SimpleNamespace(config=config, format_only=True, eval_options=options)
+    script = {'parse_args': lambda: arguments, 'main': lambda: None}
+    monkeypatch.setattr(compat.runpy, 'run_path', lambda path: script)
+    monkeypatch.setattr('dynaseg.mmseg.checks.run.check_command', lambda *arguments: None)
+    monkeypatch.setattr(compat, 'print_log', lambda message, logger: print(message))
+    for module in (mmseg.datasets, mmseg.apis.train):  # which scripts change for good
+        monkeypatch.setattr(module, 'build_dataset', mmseg.datasets.build_dataset)
+    monkeypatch.setattr('sys.argv', ['test.py', config])
+    compat.run_mmseg_script('test.py')
+    assert expected in capsys.readouterr().out
 
 
 def test_what_a_data_set_refuses_is_the_users_to_mend(tmp_path):

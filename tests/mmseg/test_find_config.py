@@ -37,6 +37,8 @@ def test_own_files_come_first(package, tmp_path, monkeypatch):
 def test_unknown_config_is_an_error():
     with pytest.raises(FileNotFoundError, match=r"no config 'nope\.py': neither a file nor"):
         find_config('nope.py')
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'fsf_r18-fpn_100_sample\.py'\?"):
+        find_config('fsf_r18_100_sample.py')
 
 
 def test_options_change_a_copy():

@@ -201,6 +201,48 @@ MISTAKES = {
         "data = dict(train=dict(pipeline=[dict(type='LoadImage'), dict(type='RandomFlop')]))",
         "data.train.pipeline[1].type='RandomFlop' is not registered; did you mean 'RandomFlip'?",
     ),
+    'another network than a hook starts': (
+        "model = dict(type='EncoderDecoder')\ncustom_hooks = [dict(type='KMeansStartHook')]",
+        "custom_hooks[0]: KMeansStartHook needs model.type='DynaSeg', got 'EncoderDecoder'",
+    ),
+    'a rate in quotes': (
+        "optimizer = dict(lr='0.01')",
+        "optimizer.lr='0.01': expected a number",
+    ),
+    'a figure in other letters': (
+        "evaluation = dict(save_best='mIOU')",
+        "evaluation.save_best='mIOU' is no figure; did you mean 'mIoU'?",
+    ),
+    'colours of two channels': (
+        'model = dict(img_norm_cfg=dict(mean=[0.0, 0.0], std=[1.0, 1.0]))',
+        'model: img_norm_cfg: mean and std must be of 3 channels, got (0.0, 0.0)',
+    ),
+    'no clusters': (
+        'model = dict(decode_head=dict(num_classes=0))',
+        'model.decode_head.num_classes=0: expected a whole number of at least 1',
+    ),
+    'epochs beside iterations': (
+        'runner = dict(max_epochs=3)',
+        'runner.max_epochs=3: IterBasedRunner takes max_iters alone, which is 100;\n',
+    ),
+    'no interval of checkpoints': (
+        'checkpoint_config = dict(interval=0)',
+        'checkpoint_config.interval=0: expected at least 1, or -1 for none',
+    ),
+    'missing checkpoint to resume from': (
+        "resume_from = 'absent.pth'",
+        "resume_from='absent.pth': there is no such file",
+    ),
+    'a pipeline that does not collect': (
+        "data = dict(train=dict(pipeline=[dict(type='LoadImage')]))",
+        'data.train.pipeline gives no tensor: expected at its end\n'
+        "dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img'])",
+    ),
+    'a pipeline that collects what there is not': (
+        "data = dict(train=dict(pipeline=[dict(type='LoadImage'), "
+        "dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img'])]))",
+        "data.train.pipeline: no step gives 'flip', which a later one needs (Collect",
+    ),
     'stride larger than the image': (
         'data = dict(train=dict(pipeline=[dict(type="LoadImage"), dict(type="RandomFlip", prob=0), '
         'dict(type="RandomCrop", crop_size=(24, 24)), dict(type="DefaultFormatBundle"), '
@@ -250,6 +292,20 @@ def test_masks_of_other_values_are_found_beforehand(write, refuse, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        ('classes="sky"', "classes='sky': expected a list of names, or a file with one a line"),
+        ('classes=["sky", "road", "sky"]', "classes has 'sky' twice"),
+        ('classes=["sky"], reduce_zero_label="no"', "reduce_zero_label='no': expected True or"),
+    ],
+)
+def test_classes_of_folders_are_checked(write, refuse, change, expected):
+    kind = 'type="LabelledFolderDataset", img_dir="images", ann_dir="masks", pipeline=[]'
+    message = refuse('train.py', write(f'data = dict(val=dict(_delete_=True, {kind}, {change}))'))
+    assert f'data.val.{expected}' in message
+
+
 def test_images_without_labels_are_not_validated(write, refuse, tmp_path):
     folder = f'type="ImageFolderDataset", pipeline=[], img_dir={str(tmp_path)!r}'
     change = f'data = dict(val=dict(_delete_=True, {folder}))'
@@ -267,6 +323,12 @@ def test_frozen_backbones_need_weights(write, refuse):
 def test_other_backbones_without_weights_give_a_warning():
     with pytest.warns(UserWarning, match=r'model\.backbone: ResNet starts from random weights'):
         build_segmentor_from(BASES['resnet'], device='cpu')
+
+
+def test_levels_that_a_neck_lacks_are_named(write, refuse):
+    message = refuse('train.py', write('model = dict(neck=dict(target=7))', 'efficientnet'))
+    assert 'model.neck: NormalizedLevels fails' in message
+    assert 'target=7 is none of the 3 levels' in message
 
 
 def test_networks_of_images_are_not_trained(write, refuse):
@@ -365,6 +427,31 @@ def test_checkpoints_that_cannot_be_read_get_a_reason(write, refuse, name, reaso
     message = refuse('test.py', write('', 'cnn'), name, '--eval', 'mIoU')
     assert f"the checkpoint='{name}'" in message
     assert reason in message
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        ([], 'the test is asked for nothing: give --eval mIoU, --show-dir DIR'),
+        (['--eval', 'mIoU', '--format-only'], '--eval and --format-only exclude each other'),
+        (['--out', 'labels.json'], "--out='labels.json': expected a .pkl file"),
+    ],
+)
+def test_tests_say_what_they_can_be_asked_for(write, refuse, options, expected):
+    assert expected in refuse('test.py', write('', 'cnn'), 'scratch://', *options)
+
+
+def test_text_in_place_of_weights_is_not_to_be_trusted(write, refuse):
+    Path('text.pth').write_text('cd /tmp\nexport A=1\n')
+    message = refuse('train.py', write("load_from = 'text.pth'"))
+    assert "load_from='text.pth' cannot be read as weights of PyTorch" in message
+    assert 'add_safe_globals' not in message
+
+
+def test_weights_that_cannot_be_fetched_may_be_had_elsewhere(write, refuse):
+    message = refuse('train.py', write(PRETRAINED.format('http://127.0.0.1:9/weights.pth')))
+    assert "'http://127.0.0.1:9/weights.pth' cannot be had: " in message
+    assert 'fetch the file elsewhere and give its path' in message
 
 
 def test_unknown_metrics_of_a_test_are_named(write, refuse):

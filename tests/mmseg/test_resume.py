@@ -6,6 +6,7 @@ import mmcv
 import pytest
 import torch
 from mmcv.runner import HOOKS, Hook
+from mmseg.utils import get_root_logger
 from short_training import scramble, tiny_config, train
 
 from dynaseg.mmseg.configs import find_config
@@ -207,3 +208,15 @@ def test_schedules_save_ten_times_and_keep_three(path):
     iterations = config.runner.max_iters
     assert iterations // config.checkpoint_config.interval >= min(10, iterations)
     assert config.checkpoint_config.max_keep_ckpts == 3
+
+
+@pytest.mark.parametrize(('name', 'warned'), [('fsf_r18-fpn_100_sample.py', True), (PLAIN, False)])
+def test_random_weights_are_told_in_the_log(tmp_path, sample_data, name, warned, caplog):
+    get_root_logger().propagate = True
+    changes = {'runner.max_iters': 1, 'model.backbone.init_cfg': None, 'model.pretrained': None}
+    if name == PLAIN:
+        changes = {'runner.max_iters': 1}
+    train(tiny_config(name, sample_data, tmp_path, **changes))
+    said = [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
+    text = 'model.backbone: ResNet starts from random weights'
+    assert any(line.startswith(text) for line in said) == warned

@@ -7,12 +7,17 @@ import numpy as np
 import pytest
 import torch
 from mmcv import Config
+from mmcv.parallel import MMDataParallel
+from mmcv.runner import EpochBasedRunner
+from mmcv.utils import get_logger
 from mmseg.models import build_segmentor
 from mmselfsup.datasets import build_dataset
 from mmselfsup.models import build_algorithm
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from dynaseg.mmseg.configs import find_config, load_config
+from dynaseg.mmseg.errors import UserError
 
 SCRIPT = Path(mmselfsup.__file__).parent / '.mim' / 'tools' / 'train.py'
 
@@ -86,7 +91,25 @@ def test_momentum_contrast_trains_in_one_process(kind):
     torch.testing.assert_close(model.queue[:, 2:], queue[:, 2:])
 
 
-@pytest.mark.parametrize('name', ['camvid', 'sample'])
+@pytest.mark.parametrize(('size', 'refused'), [(6, False), (8, True)])
+def test_fewer_images_than_a_batch_are_refused(size, refused, tmp_path):
+    config = Config.fromfile(str(find_config('selfsup/densecl_r18_20e_folder.py')))
+    parts = {
+        'model': MMDataParallel(torch.nn.Linear(1, 1), device_ids=[]),
+        'logger': get_logger('test'),
+        'batch_processor': lambda model, data, train_mode: {'num_samples': len(data)},
+    }
+    runner = EpochBasedRunner(**parts, work_dir=str(tmp_path), max_epochs=1)
+    runner.register_hook_from_cfg(config.custom_hooks[0])
+    loader = DataLoader(range(6), batch_size=size, drop_last=True)
+    if not refused:
+        runner.run([loader], [('train', 1)])
+        return
+    with pytest.raises(UserError, match=r'6 images make no batch of 8.*data.samples_per_gpu'):
+        runner.run([loader], [('train', 1)])
+
+
+@pytest.mark.parametrize('name', ['camvid', 'folder', 'sample'])
 def test_every_weight_of_a_checkpoint_is_that_of_the_backbone(checkpoint, name):
     config = load_config(f'fsf_r18-densecl_200_{name}.py')
     assert config.model.backbone.init_cfg.checkpoint == (

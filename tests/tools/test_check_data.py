@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ def options(root, *changes):
 def test_whole_data_have_no_problems(check, sample_data):
     status, said, problems = check(*options(sample_data))
     assert (status, problems) == (0, [])
-    assert said == ['train: nothing is wrong', 'val: nothing is wrong']  # test is val once more
+    assert said == ['train: no problem', 'val: no problem']  # test is val once more
 
 
 def test_every_fault_is_listed(check, sample_data):
@@ -59,6 +61,14 @@ def test_fewer_images_than_a_batch_and_missing_data_are_problems(check, sample_d
     status, _, problems = check(*options(sample_data, 'data.samples_per_gpu=5'))
     assert status == 1
     assert problems[0].startswith('train: data.train has 4 images, and a batch takes 5')
-    status, _, problems = check('--subsets', 'train', *options(tmp_path))
+    status, said, problems = check('--subsets', 'train', *options(tmp_path))
     assert status == 1
     assert 'no split file' in problems[0]
+    assert said == ['train: 1 problem']
+
+
+@pytest.mark.parametrize('name', ['check_data', 'analyze_clusters'])
+def test_commands_say_nothing_of_the_libraries(root, name):
+    command = [sys.executable, root / 'tools' / f'{name}.py', '--help']
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ''

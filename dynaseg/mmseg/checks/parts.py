@@ -1,7 +1,9 @@
 """The parts of a config that name a type: whether there is one, and whether it takes the keys."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 
 from mmcv.cnn.utils.weight_init import INITIALIZERS
 from mmcv.utils import Registry
@@ -137,9 +139,25 @@ def check_dataset(key: str, config: object) -> None:
             check_dataset(f'{key}[{number}]', one)
         return
     check_part(key, config, DATASETS, also=('separate_eval',))
+    _check_classes(key, config)
     if 'dataset' in config:
         check_dataset(f'{key}.dataset', config['dataset'])
     _check_steps(f'{key}.pipeline', config.get('pipeline', ()))
+
+
+def _check_classes(key: str, config: Mapping) -> None:
+    classes = config.get('classes')
+    if isinstance(classes, str) and not Path(classes).is_file():
+        raise ConfigError(
+            f'{key}.classes={classes!r}: expected a list of names, or a file with one a line'
+        )
+    if isinstance(classes, (list, tuple)):
+        twice = [name for name, count in Counter(classes).items() if count > 1]
+        if twice:
+            raise ConfigError(f'{key}.classes has {twice[0]!r} twice: each class once')
+    zero = config.get('reduce_zero_label')
+    if not isinstance(zero, (bool, type(None))):
+        raise ConfigError(f'{key}.reduce_zero_label={zero!r}: expected True or False')
 
 
 def _check_steps(key: str, steps: object) -> None:

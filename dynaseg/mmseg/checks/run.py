@@ -1,6 +1,7 @@
 """What a command is about to do, tried before it does it."""
 
 import copy
+import os
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from mmcv.parallel import DataContainer
 from mmcv.runner import build_optimizer, load_checkpoint
 from mmseg.datasets import build_dataset
 from mmseg.models import build_segmentor
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dynaseg.io.files import take_evenly
@@ -19,6 +20,7 @@ from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
 from dynaseg.mmseg.checks.settings import check_metrics, check_settings
 from dynaseg.mmseg.checks.weights import has_weights, read_weights, refuse_other_segmentor
+from dynaseg.mmseg.resume import LATEST
 from dynaseg.mmseg.scratch import PREFIX, initialise
 
 NUM_MASKS = 20  # that are read beforehand
@@ -39,11 +41,14 @@ def check_command(config: Config, arguments: Namespace) -> None:
     with naming('--cfg-options', *MISTAKES):
         config.merge_from_dict(arguments.cfg_options or {})
     if hasattr(arguments, 'checkpoint'):
+        _check_requests(arguments)
         check_testing(config, arguments.checkpoint, arguments.eval or ())
     else:
         if arguments.load_from:
             config.load_from = arguments.load_from
-        resumed = bool(arguments.resume_from or arguments.auto_resume)
+        if arguments.resume_from:
+            config.resume_from = arguments.resume_from
+        resumed = bool(arguments.auto_resume)
         check_training(config, validate=not arguments.no_validate, resumed=resumed)
 
 
@@ -55,7 +60,7 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
     Args:
         config: the config, which stays as it is.
         validate: whether the data of ``data.val`` are to be evaluated.
-        resumed: whether the weights are going to be those of a checkpoint.
+        resumed: whether the weights are going to be those of a checkpoint that is found then.
 
     Raises:
         ConfigError: for the first mistake.
@@ -77,14 +82,14 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
         _check_checkpoint(model, 'load_from', config.load_from)
     elif not (resumed or config.get('resume_from')):
         _refuse_frozen_noise(model)
+    if config.get('resume_from') and os.path.basename(config.resume_from) != LATEST:  # else sought
+        _check_checkpoint(model, 'resume_from', config.resume_from)
     with naming('optimizer', *MISTAKES):
         build_optimizer(model, copy.deepcopy(config.optimizer))
     if 'train' not in config.data:
         raise ConfigError('data.train is missing: training needs images')
     dataset = _build_dataset(config, 'train')
-    with naming('data.train.pipeline', *MISTAKES):
-        img = dataset[0]['img']
-    img = img.data if isinstance(img, DataContainer) else img
+    img = _take_image(dataset)
     if hasattr(model, 'segmentation'):
         check_image_size(model, tuple(img.shape[-2:]), img.shape[-3], 'data.train.pipeline')
     if validate:
@@ -94,6 +99,20 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
             metrics = config.get('evaluation', {}).get('metric', 'mIoU')
             check_metrics('evaluation.metric', metrics, config.data.val)
         _check_masks('data.val', _build_dataset(config, 'val'))
+
+
+def _check_requests(arguments: Namespace) -> None:
+    """Check what a test is asked for; the script itself answers with a traceback."""
+    wanted = ('eval', 'format_only', 'show', 'show_dir', 'out')
+    if not any(getattr(arguments, name) for name in wanted):
+        raise ConfigError(
+            'the test is asked for nothing: give --eval mIoU, --show-dir DIR, --format-only or '
+            '--out FILE.pkl'
+        )
+    if arguments.eval and arguments.format_only:
+        raise ConfigError('--eval and --format-only exclude each other')
+    if arguments.out and not arguments.out.endswith(('.pkl', '.pickle')):
+        raise ConfigError(f'--out={arguments.out!r}: expected a .pkl file')
 
 
 def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[str, ...]) -> None:
@@ -131,6 +150,25 @@ def _build_dataset(config: Config, subset: str) -> Dataset:
     settings = copy.deepcopy(config.data[subset])
     with naming(f'data.{subset}', *MISTAKES):
         return build_dataset(settings, None if subset == 'train' else {'test_mode': True})
+
+
+def _take_image(dataset: Dataset) -> Tensor:
+    """Take the first image through the training pipeline."""
+    key = 'data.train.pipeline'
+    with naming(key, *MISTAKES):
+        try:
+            img = dataset[0]['img']
+        except KeyError as error:
+            raise ConfigError(
+                f'{key}: no step gives {error}, which a later one needs (Collect by its meta_keys)'
+            ) from error
+    img = img.data if isinstance(img, DataContainer) else img
+    if not isinstance(img, Tensor):
+        raise ConfigError(
+            f'{key} gives no tensor: expected at its end\n'
+            "dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img'])"
+        )
+    return img
 
 
 def _check_masks(key: str, dataset: Dataset) -> None:

@@ -12,6 +12,7 @@ from mmcv.runner.optimizer.builder import OPTIMIZERS
 from mmseg.core.evaluation import EvalHook as MMSegEvalHook
 from mmseg.datasets import build_dataloader
 from mmseg.datasets.builder import DATASETS
+from mmseg.models.builder import MODELS
 from torch.utils.data import DataLoader
 
 from dynaseg.mmseg.checks.errors import ConfigError, suggest
@@ -45,11 +46,17 @@ COUNTS = {
     'runner.max_epochs': 1,
     'evaluation.interval': 1,
     'log_config.interval': 1,
+    'model.decode_head.num_classes': 1,
     'data.samples_per_gpu': 1,
     'data.workers_per_gpu': 0,
     **{f'data.{loader}.samples_per_gpu': 1 for loader in LOADERS},
     **{f'data.{loader}.workers_per_gpu': 0 for loader in LOADERS},
 }
+NUMBERS = ('lr', 'momentum', 'weight_decay')  # of optimizers
+# Figures of clusters, of which MMCV keeps the best checkpoint.
+FIGURES = ('mIoU', 'aAcc', 'mAcc', 'mIoU_per_image', 'aAcc_per_image')
+# Hooks that need what a DynaSeg has.
+OF_DYNASEG = ('KMeansStartHook', 'NoiseWhiteningHook', 'ClusterPicturesHook')
 INFINITE = ('norm_type',)  # of gradients that are clipped: the maximum norm
 
 
@@ -81,6 +88,8 @@ def check_settings(config: Config, training: bool = False) -> None:
             isinstance(value, Integral) and not isinstance(value, bool) and value >= least
         ):
             raise ConfigError(f'{key}={value!r}: expected a whole number of at least {least}')
+    if _get(config, 'checkpoint_config.interval') == 0:
+        raise ConfigError('checkpoint_config.interval=0: expected at least 1, or -1 for none')
     check_segmentor(config['model'])
     if 'data' in config:
         _check_data(config['data'])
@@ -149,18 +158,23 @@ def _check_schedule(config: Mapping) -> None:
     if config.get('optimizer') is not None:
         also = ('paramwise_cfg', 'constructor')
         check_part('optimizer', config['optimizer'], OPTIMIZERS, also, supplied=('params',))
+        for key in NUMBERS:
+            value = config['optimizer'].get(key, 0.0)
+            if isinstance(value, str):
+                raise ConfigError(f'optimizer.{key}={value!r}: expected a number')
     for key, suffix in (('lr_config', 'LrUpdaterHook'), ('momentum_config', 'MomentumUpdaterHook')):
         if config.get(key) is not None:
             _check_policy(key, config[key], suffix)
     if config.get('runner') is not None:
         check_part('runner', config['runner'], RUNNERS, supplied=OF_RUNNERS)
+        _check_runner(config['runner'])
     for key, kind in HOOK_CONFIGS.items():
         if config.get(key) is not None:
             check_part(key, {'type': kind, **config[key]}, HOOKS, also=('meta',))
     if config.get('evaluation') is not None:
         _check_evaluation(config)
     for number, hook in enumerate(config.get('custom_hooks') or ()):
-        check_part(f'custom_hooks[{number}]', hook, HOOKS, also=('priority',))
+        _check_hook(f'custom_hooks[{number}]', hook, config['model'])
     if config.get('log_config') is not None:
         for key in config['log_config']:
             if key not in ('interval', 'hooks'):
@@ -168,10 +182,30 @@ def _check_schedule(config: Mapping) -> None:
                 raise ConfigError(f'log_config.{key} is unknown{close}')
         for number, hook in enumerate(config['log_config'].get('hooks', ())):
             key = f'log_config.hooks[{number}]'
-            check_part(key, hook, HOOKS, also=('priority',))
+            _check_hook(key, hook, config['model'])
             package = PACKAGES.get(hook['type'])
             if package is not None and find_spec(package) is None:
                 raise ConfigError(f'{key}: {hook["type"]} needs a package: pip install {package}')
+
+
+def _check_hook(key: str, hook: Mapping, model: Mapping) -> None:
+    """Check a hook's arguments, and that the model is one that it knows."""
+    check_part(key, hook, HOOKS, also=('priority',))
+    if hook['type'] in OF_DYNASEG and not hasattr(MODELS.get(model['type']), 'predict'):
+        raise ConfigError(
+            f"{key}: {hook['type']} needs model.type='DynaSeg', got {model['type']!r}"
+        )
+
+
+def _check_runner(runner: Mapping) -> None:
+    """Check that a runner counts iterations or epochs, and not both, as merged configs may say."""
+    if runner.get('max_iters') is not None and runner.get('max_epochs') is not None:
+        unit, other = ('epochs', 'iters') if 'Epoch' in runner['type'] else ('iters', 'epochs')
+        raise ConfigError(
+            f'runner.max_{other}={runner[f"max_{other}"]}: {runner["type"]} takes max_{unit} '
+            f'alone, which is {runner[f"max_{unit}"]};\n'
+            'for another type write runner=dict(_delete_=True, type=..., ...)'
+        )
 
 
 def _check_policy(key: str, policy: Mapping, suffix: str) -> None:
@@ -200,6 +234,9 @@ def _check_evaluation(config: Mapping) -> None:
                 f'evaluation.{key} is unknown{suggest(key, known)}\n'
                 f'expected: {", ".join(sorted(known))}'
             )
+    best = str(evaluation.get('save_best'))
+    if best not in FIGURES and best.lower() in map(str.lower, FIGURES):
+        raise ConfigError(f'evaluation.save_best={best!r} is no figure{suggest(best, FIGURES)}')
 
 
 def _walk(key: str, value: object) -> Iterator[tuple[str, object]]:

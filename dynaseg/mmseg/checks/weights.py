@@ -40,8 +40,16 @@ def read_weights(
     except FileNotFoundError:
         raise ConfigError(f'{key}={path!r}: there is no such file') from None
     except Exception as error:  # of any loader, and of unpickling any content
-        reason = 'cannot be had' if '://' in path else 'cannot be read as weights of PyTorch'
-        raise ConfigError(f'{key}={path!r} {reason}: {explain(error)}') from error
+        if '://' in path:
+            raise ConfigError(
+                f'{key}={path!r} cannot be had: {explain(error)}\nWithout network, fetch the file '
+                'elsewhere and give its path'
+            ) from error
+        # PyTorch goes on to say how to load it all the same, which is not to be done with it.
+        reason = explain(error).partition(' Please use')[0]
+        raise ConfigError(
+            f'{key}={path!r} cannot be read as weights of PyTorch: {reason}'
+        ) from error
     weights = checkpoint
     for name in entries:
         if isinstance(weights, Mapping) and isinstance(weights.get(name), Mapping):
@@ -188,4 +196,14 @@ def has_weights(model: nn.Module) -> bool:
     initial = [getattr(module, 'init_cfg', None) for module in (model, backbone)]
     return bool(getattr(backbone, 'pretrained', False)) or any(
         isinstance(one, Mapping) and one.get('type') == 'Pretrained' for one in initial
+    )
+
+
+def describe_random_weights(model: nn.Module) -> str | None:
+    """Say that a segmentor's backbone starts from random weights, if it does."""
+    if has_weights(model):
+        return None
+    return (
+        f'model.backbone: {type(model.backbone).__name__} starts from random weights; give it '
+        "init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint"
     )

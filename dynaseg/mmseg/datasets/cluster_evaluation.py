@@ -176,6 +176,12 @@ class ClusterEvaluationMixin:
         figures = self._report(
             class_metrics(table, match_hungarian(table)), 'Hungarian matching', logger
         )
+        if len(table) < len(self.CLASSES):
+            print_log(
+                f'{len(table)} clusters for {len(self.CLASSES)} classes: those that get none have '
+                'an IoU of 0 (model.decode_head.num_classes is the number of clusters)',
+                logger,
+            )
         per_image = [class_metrics(one, match_hungarian(one)) for one in tables if one.any()]
         figures['mIoU_per_image'] = nan_mean([one.mean_iou for one in per_image])
         figures['aAcc_per_image'] = nan_mean([one.accuracy for one in per_image])

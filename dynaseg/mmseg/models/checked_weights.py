@@ -8,7 +8,11 @@ from mmseg.models.builder import MODELS
 
 from dynaseg.core.finite import describe_not_finite
 from dynaseg.mmseg.checks.errors import naming
-from dynaseg.mmseg.checks.weights import check_pretrained, has_weights, refuse_other_segmentor
+from dynaseg.mmseg.checks.weights import (
+    check_pretrained,
+    describe_random_weights,
+    refuse_other_segmentor,
+)
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.scratch import SEED_KEY
 
@@ -44,12 +48,9 @@ class CheckedWeightsMixin:
         """
         check_pretrained(self, self.allow_missing)
         super().init_weights()
-        if not has_weights(self):
-            warnings.warn(
-                f'model.backbone: {type(self.backbone).__name__} starts from random weights; give '
-                "it init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint",
-                stacklevel=2,
-            )
+        warning = describe_random_weights(self)
+        if warning:
+            warnings.warn(warning, stacklevel=2)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         problem = describe_not_finite(state_dict)

@@ -18,7 +18,8 @@ class PixelNormalization:
         to_rgb: whether the network sees RGB; otherwise BGR, the order of ``mean`` and ``std``, too.
 
     Raises:
-        ValueError: as :class:`dynaseg.core.normalization.Normalization`.
+        ValueError: as :class:`dynaseg.core.normalization.Normalization`, and if they are not of
+            three channels.
 
     Examples:
         >>> pixels = torch.tensor([3, 2, 1], dtype=torch.uint8).view(1, 3, 1, 1)  # BGR
@@ -33,6 +34,8 @@ class PixelNormalization:
         to_rgb: bool = True,
     ) -> None:
         self.normalization = Normalization(tuple(mean), tuple(std))
+        if len(mean) != len(Normalization.mean):
+            raise ValueError(f'mean and std must be of 3 channels, got {tuple(mean)}')
         self.to_rgb = to_rgb
 
     def __call__(self, img: Tensor) -> Tensor:

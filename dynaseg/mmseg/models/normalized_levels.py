@@ -33,6 +33,8 @@ class NormalizedLevels(BaseModule):
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor]:
         """Concatenate levels, each (N, C, h, w); returns one level, (N, sum of C, H, W)."""
+        if not -len(levels) <= self.target < len(levels):
+            raise ValueError(f'target={self.target} is none of the {len(levels)} levels, from 0')
         size = levels[self.target].shape[2:]
         parts = []
         for level in levels:

@@ -131,6 +131,14 @@ def test_spare_clusters_are_wrong_and_the_majority_is_reported_apart(folder):
     assert figures['mIoU'] < 0.85
 
 
+@pytest.mark.parametrize('clusters', [2, 3, 4])
+def test_fewer_clusters_than_classes_are_told(folder, capsys, clusters):
+    labels = [np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE) % clusters for _ in range(5)]
+    build(folder).evaluate(labels)
+    said = capsys.readouterr().out
+    assert (f'{clusters} clusters for 3 classes' in said) == (clusters < 3)
+
+
 def test_groups_of_classes(folder):
     dataset = build(folder)
     dataset.CLASS_GROUPS = {'things': [1], 'stuff': [0, 2]}
