@@ -67,8 +67,18 @@ class Page:
 
         (image,) = self.wait(lambda: self.all('#regions img'))
         self.driver.execute_script('arguments[0].scrollIntoView({block: "center"})', image)
+        self.wait(lambda: self.is_at_rest(image))
         place = round((x - 0.5) * image.rect['width']), round((y - 0.5) * image.rect['height'])
         ActionChains(self.driver).move_to_element_with_offset(image, *place).click().perform()
+
+    def is_at_rest(self, image):
+        """Whether the picture is there and stays where it is for the time of two frames."""
+        return self.driver.execute_async_script(
+            """const [image, answer] = arguments, before = image.getBoundingClientRect().top;
+            requestAnimationFrame(() => requestAnimationFrame(() => answer(
+                image.naturalWidth > 0 && image.getBoundingClientRect().top === before)));""",
+            image,
+        )
 
     def save(self):
         """Save, and get the contents of the files by their names."""

@@ -85,10 +85,23 @@ def check_arguments(
             )
         hint = signature.hints[entry]
         if _is_own(target) and not fits(value, hint):
-            kind = inspect.formatannotation(hint).replace('collections.abc.', '')
-            raise ConfigError(f'{key}.{entry}={value!r}: expected {kind}')
+            raise ConfigError(f'{key}.{entry}={value!r}: expected {describe(hint)}')
     for entry in sorted(signature.required - set(given) - set(supplied)):
         raise ConfigError(f'{key}.{entry} is missing: {name} needs it')
+
+
+def describe(hint: object) -> str:
+    """Write an annotation as code does, a union as of Python 3.10 on.
+
+    Examples:
+        >>> describe(int | None), describe(Sequence[int] | float)
+        ('int | None', 'Sequence[int] | float')
+    """
+    if get_origin(hint) in (Union, types.UnionType):
+        return ' | '.join(map(describe, get_args(hint)))
+    if hint is type(None):
+        return 'None'
+    return inspect.formatannotation(hint).replace('collections.abc.', '')
 
 
 def fits(value: object, hint: object) -> bool:
