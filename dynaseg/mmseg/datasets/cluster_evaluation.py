@@ -176,10 +176,11 @@ class ClusterEvaluationMixin:
         figures = self._report(
             class_metrics(table, match_hungarian(table)), 'Hungarian matching', logger
         )
-        if len(table) < len(self.CLASSES):
+        found, present = (int(table.any(axis=axis).sum()) for axis in (1, 0))
+        if found < present:
             print_log(
-                f'{len(table)} clusters for {len(self.CLASSES)} classes: those that get none have '
-                'an IoU of 0 (model.decode_head.num_classes is the number of clusters)',
+                f'{found} clusters occur, and {present} classes: a class without one has an IoU of '
+                '0 (model.decode_head.num_classes is the number of clusters)',
                 logger,
             )
         per_image = [class_metrics(one, match_hungarian(one)) for one in tables if one.any()]
