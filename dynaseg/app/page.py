@@ -172,9 +172,8 @@ def find_own_address() -> str:
     """Find the address at which other machines of the network have this one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(
-                ('192.0.2.1', 9)
-            )  # of no machine: where a packet would leave; none is sent
+            # Of no machine: this says where a packet would leave, and sends none.
+            probe.connect(('192.0.2.1', 9))
         except OSError:  # there is no network
             return '127.0.0.1'
         return probe.getsockname()[0]

@@ -151,8 +151,9 @@ def match_naming(table: np.ndarray) -> np.ndarray:
             for kind in np.flatnonzero(table[cluster]):
                 trial = assignment.copy()
                 trial[cluster] = kind
-                if score(trial) > best:
-                    assignment, best = trial, score(trial)
+                reached = score(trial)
+                if reached > best:
+                    assignment, best = trial, reached
     return assignment
 
 

@@ -58,9 +58,9 @@ class RefinedVotesMixin:
         pixels, img = img, self.normalise(img)
         probabilities = super().inference(img, img_meta, rescale)
         if self.groups is None:
-            return self._refine(probabilities, pixels, img_meta, rescale)
+            return self._refine(probabilities, pixels, img, img_meta, rescale)
         groups = self.groups.to(probabilities.device)
-        sums = self._refine(sum_groups(probabilities, groups), pixels, img_meta, rescale)
+        sums = self._refine(sum_groups(probabilities, groups), pixels, img, img_meta, rescale)
         return give_to_strongest(sums, probabilities, groups)
 
     @contextmanager
@@ -74,21 +74,27 @@ class RefinedVotesMixin:
             self.refinement, self.averages_superpixels = settings
 
     def _refine(
-        self, probabilities: Tensor, pixels: Tensor, img_meta: list[dict], rescale: bool
+        self,
+        probabilities: Tensor,
+        pixels: Tensor,
+        img: Tensor,
+        img_meta: list[dict],
+        rescale: bool,
     ) -> Tensor:
-        if self.refinement is None and not self.averages_superpixels:
-            return probabilities
-        if rescale:  # which leaves the padding out
-            height, width = img_meta[0]['img_shape'][:2]
-            pixels = pixels[:, :, :height, :width]
-        if img_meta[0]['flip']:
-            dim = {'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']]
-            pixels = pixels.flip(dims=(dim,))
+        def fit(seen: Tensor) -> Tensor:
+            """Bring what the network saw to the place and the size of the probabilities."""
+            if rescale:  # which leaves the padding out
+                height, width = img_meta[0]['img_shape'][:2]
+                seen = seen[:, :, :height, :width]
+            if img_meta[0]['flip']:
+                dim = {'horizontal': 3, 'vertical': 2}[img_meta[0]['flip_direction']]
+                seen = seen.flip(dims=(dim,))
+            return resize_maps(seen, probabilities.shape[2:])
+
         if self.refinement is not None:
-            image = resize_maps(self.normalise(pixels), probabilities.shape[2:])
-            probabilities = self.refinement(probabilities, image)
+            probabilities = self.refinement(probabilities, fit(img))
         if self.averages_superpixels:
-            images = resize_maps(pixels.float(), probabilities.shape[2:])
+            images = fit(pixels.float())
             averaged = [
                 average_over_superpixels(one, to_image(image))
                 for one, image in zip(probabilities, images, strict=True)
