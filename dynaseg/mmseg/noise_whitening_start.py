@@ -29,6 +29,8 @@ class NoiseWhiteningHook(Hook):
         components: eigenvectors to which features are projected first.
         ridge: share of white noise that is added.
         contrast: the distance in CIELAB from which neighbours count as different.
+        pixels_per_image: as ``max_places`` of :class:`dynaseg.core.whitening.NoiseStatistics`, for
+            features of thousands of channels.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class NoiseWhiteningHook(Hook):
         components: int = 128,
         ridge: float = 0.3,
         contrast: float = 12.0,
+        pixels_per_image: int | None = None,
     ) -> None:
         self.num_images = num_images
         self.components = components
         self.ridge = ridge
         self.contrast = contrast
+        self.pixels_per_image = pixels_per_image
 
     def before_train_iter(self, runner: IterBasedRunner) -> None:
         """Fit the neck before the first iteration, unless a checkpoint has set it.
@@ -59,7 +63,7 @@ class NoiseWhiteningHook(Hook):
                 f'{type(neck).__name__!r}'
             )
         dimensions, num_channels = neck.matrix.shape
-        statistics = NoiseStatistics(num_channels, self.contrast)
+        statistics = NoiseStatistics(num_channels, self.contrast, self.pixels_per_image)
         with evaluating(model):
             for img in training_images(runner, self.num_images, training_seed(runner)):
                 features = neck.align(model.training_levels(img))[0].cpu()

@@ -57,6 +57,28 @@ def test_noise_is_that_of_neighbours_that_look_alike():
     np.testing.assert_allclose(statistics.noise.numpy(), expected, rtol=1e-10)
 
 
+def test_places_that_are_drawn_have_the_moments_of_all():
+    images = make_images(1)
+    everything, drawn = (
+        measure(images, contrast=3.0),
+        measure(images * 400, contrast=3.0, max_places=30),
+    )
+    assert drawn.num_features == 400 * 30
+    assert drawn.num_pairs == 400 * 2 * 30
+    for name in ('mean', 'second_moment', 'noise'):
+        expected = getattr(everything, name).numpy()
+        error = np.abs(getattr(drawn, name).numpy() - expected).max()
+        assert error < 0.05 * np.abs(expected).max(), name
+    again = measure(images * 400, contrast=3.0, max_places=30)
+    assert torch.equal(drawn.noise, again.noise)
+
+
+def test_more_places_than_there_are_change_nothing():
+    images = make_images()
+    limited = measure(images, contrast=3.0, max_places=HEIGHT * WIDTH)
+    assert torch.equal(limited.noise, measure(images, contrast=3.0).noise)
+
+
 def test_moments_are_those_of_all_features():
     images = make_images()
     statistics = measure(images)

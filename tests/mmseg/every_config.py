@@ -115,16 +115,27 @@ def list_options(config, root):
 
 
 def make_weights(config, path):
-    """A file of weights as the config's backbone expects one, where it asks for a file."""
-    initial = config.model.backbone.get('init_cfg')
-    if not initial:
-        return []
-    torch.manual_seed(0)
-    backbone = build_backbone({**config.model.backbone, 'init_cfg': None})
-    weights = getattr(backbone, 'pretrained_part', backbone).state_dict()
-    prefix = f'{initial.prefix.rstrip(".")}.' if 'prefix' in initial else ''
-    torch.save({f'{prefix}{name}': value for name, value in weights.items()}, path)
-    return [f'model.backbone.init_cfg.checkpoint={path}']
+    """A file of weights as each of the config's backbones expects one that asks for a file."""
+    joined = config.model.backbone.get('backbones')
+    places = (
+        {'model.backbone': config.model.backbone}
+        if joined is None
+        else {
+            f'model.backbone.backbones.{number}': backbone for number, backbone in enumerate(joined)
+        }
+    )
+    options = []
+    for place, backbone_config in places.items():
+        initial = backbone_config.get('init_cfg')
+        if not initial:
+            continue
+        torch.manual_seed(0)
+        backbone = build_backbone({**backbone_config, 'init_cfg': None})
+        weights = getattr(backbone, 'pretrained_part', backbone).state_dict()
+        prefix = f'{initial.prefix.rstrip(".")}.' if 'prefix' in initial else ''
+        torch.save({f'{prefix}{name}': value for name, value in weights.items()}, path)
+        options.append(f'{place}.init_cfg.checkpoint={path}')
+    return options
 
 
 def run(script, *arguments):

@@ -18,7 +18,7 @@ from dynaseg.mmseg.models.old_keys import refuse_old_keys
 # Where OpenMMLab's packages register their models.
 SCOPES = {name: f'{name}.models' for name in ('mmcls', 'mmdet', 'mmselfsup')}
 # The keys of a model that hold parts of the registry of models.
-PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head', 'loss_decode')
+PARTS = ('backbone', 'backbones', 'neck', 'decode_head', 'auxiliary_head', 'loss_decode')
 
 
 def find_type(key: str, config: object, registry: Registry) -> type:

@@ -19,7 +19,7 @@ from dynaseg.io.files import take_evenly
 from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
 from dynaseg.mmseg.checks.settings import check_metrics, check_settings
-from dynaseg.mmseg.checks.weights import has_weights, read_weights, refuse_other_segmentor
+from dynaseg.mmseg.checks.weights import list_random, read_weights, refuse_other_segmentor
 from dynaseg.mmseg.resume import LATEST
 from dynaseg.mmseg.scratch import PREFIX, initialise
 
@@ -199,11 +199,13 @@ def _check_checkpoint(model: nn.Module, key: str, path: str) -> None:
 
 
 def _refuse_frozen_noise(model: nn.Module) -> None:
+    if not hasattr(model, 'segmentation'):
+        return
     model.train()  # which freezes what is to be frozen
-    frozen = not any(weight.requires_grad for weight in model.backbone.parameters())
-    if hasattr(model, 'segmentation') and frozen and not has_weights(model):
-        raise ConfigError(
-            f'model.backbone.init_cfg: {type(model.backbone).__name__} has no weights and is frozen'
-            ", so that it stays random:\ngive init_cfg=dict(type='Pretrained', checkpoint=...), or "
-            'load_from'
-        )
+    for key, backbone in list_random(model).items():
+        if not any(weight.requires_grad for weight in backbone.parameters()):
+            raise ConfigError(
+                f'{key}.init_cfg: {type(backbone).__name__} has no weights and is frozen'
+                ", so that it stays random:\ngive init_cfg=dict(type='Pretrained', "
+                'checkpoint=...), or load_from'
+            )

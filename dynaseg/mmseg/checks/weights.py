@@ -188,22 +188,37 @@ def check_pretrained(model: nn.Module, allow_missing: Sequence[str] = ()) -> Non
             )
 
 
-def has_weights(model: nn.Module) -> bool:
-    """Whether a segmentor's backbone starts from weights of a file, or is meant not to."""
-    backbone = model.backbone
-    if type(backbone).__name__ == 'PlainCNN':  # the paper's, which learns from nothing
-        return True
-    initial = [getattr(module, 'init_cfg', None) for module in (model, backbone)]
-    return bool(getattr(backbone, 'pretrained', False)) or any(
-        isinstance(one, Mapping) and one.get('type') == 'Pretrained' for one in initial
-    )
+def list_random(model: nn.Module) -> dict[str, nn.Module]:
+    """List the backbones of a segmentor that start from random weights, by their keys.
+
+    One starts from weights of a file, of its own or of the segmentor's, or is meant not to.
+    """
+    if _starts_from_a_file(model) or _starts_from_a_file(model.backbone):
+        return {}
+    key = 'model.backbone'
+    found = {key: model.backbone}
+    if hasattr(model.backbone, 'backbones'):
+        joined = model.backbone.backbones
+        found = {f'{key}.backbones.{number}': one for number, one in enumerate(joined)}
+    return {
+        key: backbone
+        for key, backbone in found.items()
+        if type(backbone).__name__ != 'PlainCNN'  # the paper's, which learns from nothing
+        and not getattr(backbone, 'pretrained', False)
+        and not _starts_from_a_file(backbone)
+    }
+
+
+def _starts_from_a_file(module: nn.Module) -> bool:
+    initial = getattr(module, 'init_cfg', None)
+    return isinstance(initial, Mapping) and initial.get('type') == 'Pretrained'
 
 
 def describe_random_weights(model: nn.Module) -> str | None:
-    """Say that a segmentor's backbone starts from random weights, if it does."""
-    if has_weights(model):
-        return None
-    return (
-        f'model.backbone: {type(model.backbone).__name__} starts from random weights; give it '
-        "init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint"
-    )
+    """Say which of a segmentor's backbones starts from random weights, if one does."""
+    for key, backbone in list_random(model).items():
+        return (
+            f'{key}: {type(backbone).__name__} starts from random weights; give it '
+            "init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint"
+        )
+    return None

@@ -8,6 +8,7 @@ from dynaseg.mmseg.models.efficientnet_lite import (
     EfficientNetLite1,
     EfficientNetLite2,
 )
+from dynaseg.mmseg.models.joined_backbones import JoinedBackbones
 from dynaseg.mmseg.models.noise_whitening import NoiseWhitening
 from dynaseg.mmseg.models.normalized_levels import NormalizedLevels
 from dynaseg.mmseg.models.plain_cnn import PlainCNN
@@ -27,6 +28,7 @@ __all__ = [
     'EfficientNetLite0',
     'EfficientNetLite1',
     'EfficientNetLite2',
+    'JoinedBackbones',
     'LossPartsHook',
     'NoiseWhitening',
     'NormalizedLevels',
