@@ -61,6 +61,9 @@ def segment_files(
     files = list(files)
     names = name_outputs(files, results.names, results.is_foreign)
     pending = [(file, names[file]) for file in files if not results.is_done(file)]
+    if len(pending) < len(files):
+        done = f'{len(files) - len(pending):,} of {len(files):,} images'
+        print(f'{done} were done before; --overwrite does them anew', file=sys.stderr)
     batches = [pending[first : first + batch_size] for first in range(0, len(pending), batch_size)]
     job = Job(predictor, OutputWriter(results.out_dir.absolute(), choice))
     segmented = 0

@@ -101,6 +101,13 @@ def test_unreadable_files_are_reported_and_the_rest_is_done(tmp_path, photos, ca
     assert 'skipped ' in progress
 
 
+def test_how_many_were_done_before_is_told(tmp_path, photos, capsys):
+    run([photos / 'a.png', photos / 'b.png'], tmp_path / 'out')
+    assert 'done before' not in capsys.readouterr().err
+    records = run(photos, tmp_path / 'out')
+    assert f'2 of {len(records)} images were done before' in capsys.readouterr().err
+
+
 def test_a_file_that_goes_before_it_is_read_is_skipped(tmp_path, photos, monkeypatch):
     def remove_and_read(path):
         if path.name == 'b.png':

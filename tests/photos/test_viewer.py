@@ -170,7 +170,7 @@ def test_what_is_clicked_is_saved_at_the_photographs_own_size(desktop, page, nam
     desktop.do('mask')
     assert np.array_equal(desktop.saved_mask(name), expected)
     desktop.do('cut-out')
-    cut_out = desktop.saved(f'{name}-cut-out.png')
+    cut_out = desktop.saved(f'{name}-cutout.png')
     assert np.array_equal(cut_out[..., 3], 255 * expected)
     difference = cut_out[..., :3][expected].astype(int) - image[expected]
     assert np.abs(difference).mean() < 8  # by JPEG, of squares of a few pixels
@@ -224,7 +224,7 @@ def test_the_keyboard_does_all(desktop):
     desktop.driver.execute_script("document.querySelector('.frame').focus()")
     desktop.press(Keys.SPACE, shift=True)
     desktop.press('s')
-    cut_out = desktop.saved('small-cut-out.png')
+    cut_out = desktop.saved('small-cutout.png')
     assert (cut_out[..., 3] > 0).sum() == np.sort(np.bincount(regions.ravel()))[-2:].sum()
     desktop.press(Keys.ARROW_RIGHT * 20)
     finer = desktop.regions

@@ -45,7 +45,7 @@ class Viewer {
       colours: () => this.fill(true),
       adding: () => this.setAdding(!this.isAdding),
       clear: () => this.clear(),
-      'cut-out': () => this.save(drawCutOut, 'cut-out'),
+      'cut-out': () => this.save(drawCutOut, 'cutout'),
       mask: () => this.save(drawSelectionMask, 'mask'),
     };
     this.listen();
