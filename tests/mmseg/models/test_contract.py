@@ -45,6 +45,7 @@ OTHERS = {
     'DynaSeg',
     'NoiseWhitening',
     'DynaSegAuxiliaryLoss',
+    'JoinedBackbones',
     'NormalizedLevels',
     'ProjectionHead',
     'ResponseHead',
