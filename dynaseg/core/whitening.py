@@ -79,11 +79,11 @@ class NoiseStatistics:
         self.num_features += flat.shape[1]
         self._sum += flat.sum(dim=1).double()
         self._products += (flat @ flat.T).double()
-        for dim in (1, 2):
-            size = features.shape[dim] - 1
-            edge = (lab.narrow(dim, 1, size) - lab.narrow(dim, 0, size)).norm(dim=0)
-            rows, columns = self._draw(torch.nonzero(edge < self.contrast).T)
-            down, right = (1, 0) if dim == 1 else (0, 1)
+        height, width = features.shape[1:]
+        for down, right in ((1, 0), (0, 1)):
+            edge = lab[:, down:, right:] - lab[:, : height - down, : width - right]
+            alike = torch.nonzero(edge.norm(dim=0) < self.contrast)
+            rows, columns = self._draw(alike.T)
             step = features[:, rows + down, columns + right] - features[:, rows, columns]
             self.num_pairs += step.shape[1]
             self._differences += (step @ step.T).double()

@@ -116,14 +116,9 @@ def list_options(config, root):
 
 def make_weights(config, path):
     """A file of weights as each of the config's backbones expects one that asks for a file."""
-    joined = config.model.backbone.get('backbones')
-    places = (
-        {'model.backbone': config.model.backbone}
-        if joined is None
-        else {
-            f'model.backbone.backbones.{number}': backbone for number, backbone in enumerate(joined)
-        }
-    )
+    places = {'model.backbone': config.model.backbone}
+    if joined := config.model.backbone.get('backbones'):
+        places = {f'model.backbone.backbones.{number}': one for number, one in enumerate(joined)}
     options = []
     for place, backbone_config in places.items():
         initial = backbone_config.get('init_cfg')
@@ -133,8 +128,9 @@ def make_weights(config, path):
         backbone = build_backbone({**backbone_config, 'init_cfg': None})
         weights = getattr(backbone, 'pretrained_part', backbone).state_dict()
         prefix = f'{initial.prefix.rstrip(".")}.' if 'prefix' in initial else ''
-        torch.save({f'{prefix}{name}': value for name, value in weights.items()}, path)
-        options.append(f'{place}.init_cfg.checkpoint={path}')
+        file = path.with_stem(f'{path.stem}-{len(options)}')
+        torch.save({f'{prefix}{name}': value for name, value in weights.items()}, file)
+        options.append(f'{place}.init_cfg.checkpoint={file}')
     return options
 
 

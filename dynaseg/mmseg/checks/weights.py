@@ -151,9 +151,9 @@ def check_pretrained(model: nn.Module, allow_missing: Sequence[str] = ()) -> Non
         ConfigError: if one cannot be read or is of another network; it names the key.
     """
     for place, module in model.named_modules():
-        initial = getattr(module, 'init_cfg', None)
-        if not isinstance(initial, Mapping) or initial.get('type') != 'Pretrained':
+        if not _starts_from_a_file(module):
             continue
+        initial = module.init_cfg
         path = initial['checkpoint']
         key = '.'.join(part for part in ('model', place, 'init_cfg.checkpoint') if part)
         part = getattr(module, 'pretrained_part', module)
@@ -216,9 +216,11 @@ def _starts_from_a_file(module: nn.Module) -> bool:
 
 def describe_random_weights(model: nn.Module) -> str | None:
     """Say which of a segmentor's backbones starts from random weights, if one does."""
-    for key, backbone in list_random(model).items():
-        return (
-            f'{key}: {type(backbone).__name__} starts from random weights; give it '
-            "init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint"
-        )
-    return None
+    random = list_random(model)
+    if not random:
+        return None
+    key, backbone = next(iter(random.items()))
+    return (
+        f'{key}: {type(backbone).__name__} starts from random weights; give it '
+        "init_cfg=dict(type='Pretrained', checkpoint=...), or load a checkpoint"
+    )
