@@ -28,11 +28,11 @@ import torch
 import torch.distributed as dist
 from mmcv.fileio.file_client import HardDiskBackend
 from mmcv.image import tensor2imgs
-from mmcv.parallel import DataContainer, MMDistributedDataParallel
+from mmcv.parallel import DataContainer, MMDataParallel, MMDistributedDataParallel
 from mmcv.parallel.scatter_gather import scatter_kwargs
 from mmcv.runner import IterBasedRunner
 from mmcv.utils import print_log
-from mmseg.utils.util_distribution import build_ddp
+from mmseg.utils.util_distribution import build_ddp, build_dp
 from torch.utils.data import Dataset
 
 from dynaseg.io.reading import ImageReadError
@@ -59,6 +59,7 @@ def apply() -> None:
     mmcv.runner.dist_utils._init_dist_pytorch = init_dist_pytorch
     for module in (mmseg.utils, mmseg.utils.util_distribution, mmseg.apis.train):
         module.build_ddp = build_distributed
+        module.build_dp = build_alone
     for module in (mmcv.engine, mmseg.apis.test):
         module.collect_results_cpu = collect_results
     mmseg.apis.test.tensor2imgs = get_images
@@ -130,6 +131,17 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
         """Run the module; see ``MMDistributedDataParallel``."""
         inputs, kwargs = scatter_kwargs(inputs, kwargs, [-1])
         return super().forward(*inputs[0], **kwargs[0])
+
+
+def build_alone(model: torch.nn.Module, device: str = 'cuda', *args, **kwargs) -> MMDataParallel:
+    """Wrap a model for training in one process.
+
+    On a CPU its batch normalisation is the one of several processes: rounding as they do, one
+    finds the weights that they find.
+    """
+    if device == 'cpu':
+        model = batch_norm.synchronise(model)
+    return build_dp(model, device, *args, **kwargs)
 
 
 def build_distributed(

@@ -1,10 +1,12 @@
 import socket
 
+import mmseg.apis.train
 import pytest
 import torch
 import torch.multiprocessing
 from sharing import PROCESSES, images, network, train, train_a_part
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dynaseg.mmseg import batch_norm
 
@@ -31,6 +33,15 @@ class Activating(nn.BatchNorm2d):
 def test_only_plain_normalisations_take_part():
     model = batch_norm.synchronise(nn.Sequential(nn.BatchNorm2d(2), Activating(2), nn.ReLU()))
     assert [type(child) for child in model] == [nn.SyncBatchNorm, Activating, nn.ReLU]
+
+
+def test_one_process_on_a_cpu_rounds_as_several_do():
+    model = mmseg.apis.train.build_dp(network(), 'cpu')
+    kinds = [type(module) for module in model.modules() if isinstance(module, _BatchNorm)]
+    assert kinds == [nn.SyncBatchNorm, nn.SyncBatchNorm]
+    batch = 5 * torch.rand(4, 6, 9, 7).contiguous(memory_format=torch.channels_last)
+    exact = nn.BatchNorm2d(6).double()(batch.double())
+    assert (nn.SyncBatchNorm(6)(batch).double() - exact).abs().max() < 1e-6
 
 
 def test_alone_it_is_pytorchs():
