@@ -1,29 +1,8 @@
-# Two networks side by side; of ResNet-50 its third stage, which nothing is computed behind.
-_base_ = './kmeans44_efficientnet-lite0-mnf_camvid.py'
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='JoinedBackbones',
-        backbones=[
-            dict(type='EfficientNetLite2', out_indices=(2, 3, 4), frozen=True),
-            dict(
-                type='ResNet',
-                depth=50,
-                num_stages=3,
-                strides=(1, 2, 2),
-                dilations=(1, 1, 1),
-                out_indices=(2,),
-                frozen_stages=3,
-                norm_cfg=dict(type='BN', requires_grad=False),
-                norm_eval=True,
-                style='pytorch',
-                init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),
-            ),
-        ],
-    ),
-    neck=dict(in_channels=48 + 120 + 352 + 1024, target=0),
-)
-custom_hooks = [
-    dict(type='NoiseWhiteningHook', pixels_per_image=1000),
-    dict(type='KMeansStartHook', scale=4.0),
+# 44 clusters of CamVid by two networks, to be named.
+_base_ = [
+    '../_base_/models/dynaseg_efficientnet-lite2-r50-mnf.py',
+    '../_base_/datasets/camvid_unaugmented.py',
+    '../_base_/schedules/schedule_start.py',
+    '../_base_/default_runtime.py',
 ]
+model = dict(neck=dict(target=0), test_cfg=dict(superpixels=True))

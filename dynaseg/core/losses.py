@@ -137,6 +137,27 @@ def dynamic_weight(num_clusters: Tensor, weighting: str = 'scf', mu: float | Non
     return torch.full_like(num_clusters, mu)
 
 
+def cluster_shares(response: Tensor) -> Tensor:
+    """Share of a batch's pixels that each cluster holds, by soft assignment.
+
+    Args:
+        response: normalised response map, (N, q, H, W).
+
+    Returns:
+        The mean over all pixels of the softmax of the responses, (q,). In a training of several
+        processes the pixels are those of all, which must all compute it.
+
+    Examples:
+        >>> import torch
+        >>> cluster_shares(torch.tensor([[9.0, -9.0], [-9.0, -9.0]]).view(1, 2, 1, 2))
+        tensor([0.7500, 0.2500])
+    """
+    pixels = response.new_tensor([response.numel() / response.shape[1]])
+    sums = torch.cat([response.softmax(dim=1).sum(dim=(0, 2, 3)), pixels])
+    sums = sum_over_processes(sums)
+    return sums[:-1] / sums[-1]
+
+
 def marginal_entropy(response: Tensor) -> Tensor:
     """Entropy of the mean assignment of a batch's pixels to clusters.
 
@@ -158,10 +179,7 @@ def marginal_entropy(response: Tensor) -> Tensor:
         >>> marginal_entropy(even)  # log 2
         tensor(0.6931)
     """
-    pixels = response.new_tensor([response.numel() / response.shape[1]])
-    sums = torch.cat([response.softmax(dim=1).sum(dim=(0, 2, 3)), pixels])
-    sums = sum_over_processes(sums)
-    shares = sums[:-1] / sums[-1]
+    shares = cluster_shares(response)
     tiny = torch.finfo(shares.dtype).tiny  # the gradient at 0 is that of a share next to it
     return -torch.xlogy(shares, shares.clamp(min=tiny)).sum()
 

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynaseg.core.losses import cluster_shares
+
 
 def closeness(features: Tensor, others: Tensor) -> Tensor:
     """Compute how close features are, relative to all that each is compared with.
@@ -37,17 +39,45 @@ def discontinuity(assignments: Tensor, others: Tensor) -> Tensor:
     return 1 - F.normalize(assignments, dim=1).transpose(1, 2) @ F.normalize(others, dim=1)
 
 
+def scarcity(response: Tensor, least: float) -> Tensor:
+    """Compute how far clusters are below a least share of a batch's pixels.
+
+    Unlike the marginal entropy it asks nothing of clusters that hold enough, so large ones may stay
+    as large as they are.
+
+    Args:
+        response: response map, (N, K, h, w).
+        least: the least share, above 0.
+
+    Returns:
+        A scalar, sum_k max(0, 1 - p_k / least), p of :func:`dynaseg.core.losses.cluster_shares`:
+        0 where all clusters hold enough, to nearly K.
+
+    Examples:
+        >>> shares = torch.tensor([0.9, 0.09, 0.01]).log().view(1, 3, 1, 1)
+        >>> scarcity(shares, 0.02)
+        tensor(0.5000)
+    """
+    return (1 - cluster_shares(response) / least).clamp(min=0).sum()
+
+
 class SmoothnessLoss(nn.Module):
     """Asks for like assignments where features are close, and for others where they are not.
 
     It is the mean of (closeness - threshold) * discontinuity over pairs of places, within each
     image and between an image and another of the batch. The second, whose threshold
-    is high, keeps the clusters from becoming one.
+    is high, keeps the clusters from becoming one. Single clusters may still die out, which
+    :func:`scarcity` is against.
 
     Args:
         within: threshold of pairs within an image.
         across: threshold of pairs of two images.
         stride: every so many-th place of every so many-th row is looked at, from a random one.
+        least_share: the share of a batch's pixels below which a cluster is scarce; 0 for none.
+        scarcity_weight: weight of :func:`scarcity`.
+
+    Raises:
+        ValueError: if ``least_share`` is not at least 0 and below 1, or the weight is negative.
 
     Examples:
         >>> features = F.normalize(torch.randn(2, 8, 6, 9), dim=1)
@@ -56,11 +86,24 @@ class SmoothnessLoss(nn.Module):
         ['loss_across', 'loss_within', 'num_clusters']
     """
 
-    def __init__(self, within: float = -0.02, across: float = 0.5, stride: int = 3) -> None:
+    def __init__(
+        self,
+        within: float = -0.02,
+        across: float = 0.5,
+        stride: int = 3,
+        least_share: float = 0.0,
+        scarcity_weight: float = 0.1,
+    ) -> None:
         super().__init__()
+        if not 0 <= least_share < 1:
+            raise ValueError(f'least_share must be at least 0 and below 1, got {least_share!r}')
+        if not scarcity_weight >= 0:
+            raise ValueError(f'scarcity_weight must be at least 0, got {scarcity_weight!r}')
         self.within = within
         self.across = across
         self.stride = stride
+        self.least_share = least_share
+        self.scarcity_weight = scarcity_weight
 
     def forward(self, response: Tensor, features: Tensor) -> dict[str, Tensor]:
         """Compute the parts of the loss.
@@ -70,8 +113,9 @@ class SmoothnessLoss(nn.Module):
             features: frozen ones, (N, C, h, w).
 
         Returns:
-            ``loss_within`` and ``loss_across``, and, as a constant, ``num_clusters``, the mean
-            number of clusters in an image.
+            ``loss_within`` and ``loss_across``, with ``least_share`` also ``loss_scarcity``
+            (weighted), and, as a constant, ``num_clusters``, the mean number of clusters in an
+            image.
 
         Raises:
             ValueError: if the batch is a single image.
@@ -90,6 +134,8 @@ class SmoothnessLoss(nn.Module):
             weights = closeness(features, features.roll(shift, dims=0)) - threshold
             differences = discontinuity(assignments, assignments.roll(shift, dims=0))
             parts[f'loss_{name}'] = (weights * differences).mean()
+        if self.least_share:
+            parts['loss_scarcity'] = self.scarcity_weight * scarcity(response, self.least_share)
         labels = response.argmax(dim=1).flatten(1)
         counts = [len(one.unique()) for one in labels]
         parts['num_clusters'] = response.new_tensor(counts).mean()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynaseg.core.smoothness import SmoothnessLoss, closeness, discontinuity
+from dynaseg.core.smoothness import SmoothnessLoss, closeness, discontinuity, scarcity
 
 
 def make_batch(images=3, clusters=4, size=(3, 4)):
@@ -72,6 +72,44 @@ def test_closeness_and_discontinuity_are_relative():
     soft = torch.rand(1, 3, 7, generator=generator).softmax(dim=1)
     itself = discontinuity(soft, 2 * soft)[0].diagonal()
     torch.testing.assert_close(itself, torch.zeros(7), atol=1e-6, rtol=0)
+
+
+def test_scarcity_counts_what_clusters_lack_and_asks_nothing_of_the_others():
+    response, features = make_batch()
+    response[:, 0] -= 9  # a cluster that hardly holds a pixel
+    response = response.double().requires_grad_()
+    shares = response.detach().softmax(dim=1).mean(dim=(0, 2, 3)).numpy()
+    lacking = sum(1 - share / 0.2 for share in shares if share < 0.2)
+    assert 0 < (shares < 0.2).sum() < len(shares)
+    assert scarcity(response, 0.2).item() == pytest.approx(lacking)
+    assert torch.autograd.gradcheck(lambda response: scarcity(response, 0.2), response)
+    parts = SmoothnessLoss(least_share=0.2, scarcity_weight=3.0)(response, features.double())
+    assert parts['loss_scarcity'].item() == pytest.approx(3 * lacking)
+    assert 'loss_scarcity' not in SmoothnessLoss()(response, features.double())
+    assert scarcity(torch.zeros(2, 4, 3, 3), 0.2) == 0
+
+
+def test_a_scarce_cluster_grows():
+    response, features = make_batch()
+    response[:, 0] -= 5
+    offset = torch.zeros(4, requires_grad=True)
+    optimizer = torch.optim.Adam([offset], lr=0.1)
+    for _ in range(100):
+        shifted = response + offset[:, None, None]
+        loss = SmoothnessLoss(least_share=0.1)(shifted, features)['loss_scarcity']
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert shifted.softmax(dim=1).mean(dim=(0, 2, 3)).min() > 0.095
+
+
+@pytest.mark.parametrize(
+    'settings', [{'least_share': 1.0}, {'least_share': -0.1}, {'scarcity_weight': -1.0}]
+)
+def test_unfit_settings_are_named(settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=name):
+        SmoothnessLoss(**settings)
 
 
 def test_a_single_image_is_refused():

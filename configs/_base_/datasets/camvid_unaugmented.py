@@ -1,0 +1,8 @@
+# CamVid with training images as they are, so that features on disk are of use.
+_base_ = './camvid.py'
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='DefaultFormatBundle'),
+    dict(type='Collect', keys=['img'], meta_keys=('filename', 'img_norm_cfg')),
+]
+data = dict(samples_per_gpu=1, train=dict(pipeline=train_pipeline))
