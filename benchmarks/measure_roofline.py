@@ -14,6 +14,7 @@ from dynaseg.device import find_device
 from dynaseg.predictor import FittedPredictor
 
 CONFIG = 'dynaseg/fsf_plain-cnn_fit-fast_folder.py'
+SIDE = 4096  # of the matrices whose product shows how fast the machine computes
 
 
 def measure_roofline(options: argparse.Namespace) -> dict:
@@ -40,8 +41,8 @@ def measure_roofline(options: argparse.Namespace) -> dict:
     flops, traffic = (count(6) - count(2)) / 4
     seconds = (seconds_of(lambda: fit(22), device) - seconds_of(lambda: fit(2), device)) / 20
     kind = torch.bfloat16 if fitter.bf16 else torch.float32
-    square = torch.randn(4096, 4096, device=device).to(kind)
-    peak_flops = 2 * 4096**3 / seconds_of(lambda: square @ square, device, 5)
+    square = torch.randn(SIDE, SIDE, device=device).to(kind)
+    peak_flops = 2 * SIDE**3 / seconds_of(lambda: square @ square, device, 5)
     block = torch.randn(64 * MIB, device=device)
     copied = torch.empty_like(block)
     bandwidth = 2 * 4 * block.numel() / seconds_of(lambda: copied.copy_(block), device, 5)

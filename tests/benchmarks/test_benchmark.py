@@ -120,7 +120,8 @@ def test_training_is_measured_beside_fcn(benchmark, load, monkeypatch):
     assert rows[0]['relative'] == 1
 
 
-def test_roofline_counts_what_an_iteration_computes(benchmark):
+def test_roofline_counts_what_an_iteration_computes(benchmark, load, monkeypatch):
+    monkeypatch.setattr(load('measure_roofline'), 'SIDE', 64)
     roofline = benchmark.measure_roofline(benchmark.parse_args(['--device', 'cpu']))
     # 82 x 122 pixels; two 3x3 convolutions and the 1x1 one; forward, and backward to the weights
     # and, but for the first, to the input.
