@@ -39,6 +39,8 @@ def forward(norm: nn.SyncBatchNorm, img: Tensor) -> Tensor:
     """
     if img.device.type != 'cpu' or not norm.training:
         return _forward_on_gpu(norm, img)
+    kind = img.dtype
+    img = img.to(torch.promote_types(kind, torch.float32))  # sums of bfloat16 would be coarse
     dims = [0, *range(2, img.ndim)]
     shape = [1, -1] + [1] * (img.ndim - 2)
     count = img.new_tensor([img.numel() / img.shape[1]])
@@ -60,4 +62,4 @@ def forward(norm: nn.SyncBatchNorm, img: Tensor) -> Tensor:
     normalised = centred * (variance + norm.eps).rsqrt().view(shape)
     if norm.affine:
         normalised = normalised * norm.weight.view(shape) + norm.bias.view(shape)
-    return normalised
+    return normalised.to(kind)

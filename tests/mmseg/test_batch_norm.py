@@ -44,6 +44,16 @@ def test_one_process_on_a_cpu_rounds_as_several_do():
     assert (nn.SyncBatchNorm(6)(batch).double() - exact).abs().max() < 1e-6
 
 
+def test_statistics_of_bfloat16_are_not():
+    img = (3 + torch.rand(2, 4, 60, 70)).bfloat16()
+    norm, alone = nn.SyncBatchNorm(4), nn.BatchNorm2d(4)
+    normalised = norm(img)
+    assert normalised.dtype == torch.bfloat16
+    torch.testing.assert_close(normalised, alone(img), rtol=0.01, atol=0.01)
+    torch.testing.assert_close(norm.running_mean, alone.running_mean, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(norm.running_var, alone.running_var, rtol=1e-4, atol=1e-6)
+
+
 def test_alone_it_is_pytorchs():
     norm, alone = nn.SyncBatchNorm(4), nn.BatchNorm2d(4)
     for img in (torch.rand(3, 4, 5, 6), torch.rand(2, 4, 3, 3)):
