@@ -5,6 +5,9 @@ References:
     NeurIPS 2023, https://arxiv.org/abs/2310.17874
 """
 
+import math
+from numbers import Real
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -77,7 +80,8 @@ class SmoothnessLoss(nn.Module):
         scarcity_weight: weight of :func:`scarcity`.
 
     Raises:
-        ValueError: if ``least_share`` is not at least 0 and below 1, or the weight is negative.
+        ValueError: if ``least_share`` is not at least 0 and below 1, or the weight is negative
+            or not finite.
 
     Examples:
         >>> features = F.normalize(torch.randn(2, 8, 6, 9), dim=1)
@@ -95,10 +99,12 @@ class SmoothnessLoss(nn.Module):
         scarcity_weight: float = 0.1,
     ) -> None:
         super().__init__()
-        if not 0 <= least_share < 1:
+        if not (isinstance(least_share, Real) and 0 <= least_share < 1):
             raise ValueError(f'least_share must be at least 0 and below 1, got {least_share!r}')
-        if not scarcity_weight >= 0:
-            raise ValueError(f'scarcity_weight must be at least 0, got {scarcity_weight!r}')
+        if not (isinstance(scarcity_weight, Real) and 0 <= scarcity_weight < math.inf):
+            raise ValueError(
+                f'scarcity_weight must be finite and at least 0, got {scarcity_weight!r}'
+            )
         self.within = within
         self.across = across
         self.stride = stride

@@ -59,7 +59,7 @@ def apply() -> None:
     mmcv.runner.dist_utils._init_dist_pytorch = init_dist_pytorch
     for module in (mmseg.utils, mmseg.utils.util_distribution, mmseg.apis.train):
         module.build_ddp = build_distributed
-        module.build_dp = build_alone
+    mmseg.apis.train.build_dp = build_alone
     for module in (mmcv.engine, mmseg.apis.test):
         module.collect_results_cpu = collect_results
     mmseg.apis.test.tensor2imgs = get_images

@@ -104,7 +104,14 @@ def test_a_scarce_cluster_grows():
 
 
 @pytest.mark.parametrize(
-    'settings', [{'least_share': 1.0}, {'least_share': -0.1}, {'scarcity_weight': -1.0}]
+    'settings',
+    [
+        {'least_share': 1.0},
+        {'least_share': -0.1},
+        {'least_share': '1%'},
+        {'scarcity_weight': -1.0},
+        {'scarcity_weight': float('inf')},
+    ],
 )
 def test_unfit_settings_are_named(settings):
     (name,) = settings
