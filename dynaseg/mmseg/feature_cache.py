@@ -92,7 +92,10 @@ class FeatureCache:
 
     @torch.no_grad()
     def _get(self, image: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
-        path = self.folder / f'{digest(image)}{SUFFIX}'
+        # Whole numbers, as files hold them, are the same pixels in any type, and bytes are soonest
+        # digested.
+        whole = image.byte()
+        path = self.folder / f'{digest(whole if torch.equal(whole, image) else image)}{SUFFIX}'
         levels = None
         try:
             levels = torch.load(path, map_location='cpu', weights_only=True)

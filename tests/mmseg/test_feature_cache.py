@@ -122,7 +122,9 @@ def test_tests_read_the_levels_of_training_where_asked(tmp_path):
     pixels = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
     model.features(pixels)
     model.backbone.forward = None
-    assert model.predict(pixels).shape == (1, 5, 32, 32)
+    assert model.predict(pixels).shape == (1, 5, 32, 32)  # in float32: the same whole numbers
+    with pytest.raises(TypeError):
+        model.predict(pixels + 0.5)
     with pytest.raises(ValueError, match=r'feature_cache: tests=True needs train_cfg\.as_tested'):
         build(tmp_path, feature_cache={'folder': str(tmp_path), 'tests': True})
 

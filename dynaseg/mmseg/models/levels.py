@@ -37,7 +37,7 @@ class LevelsMixin:
             if self.caches_tests and not self.sees_as_tested:
                 raise ValueError('tests=True needs train_cfg.as_tested=True')
             view = self.sees_as_tested, self.predict_scale, self.predict_pixels
-            seen = f'{backbone} {self.normalise} {view}'
+            seen = f'{backbone} of pixels, {self.normalise} {view}'
             self.cache = FeatureCache(self.backbone, seen, **settings)
 
     def training_levels(self, img: Tensor) -> list[Tensor]:
@@ -49,16 +49,16 @@ class LevelsMixin:
         Returns:
             The levels, each (N, C, h, w).
         """
-        img = self.normalise(img)
         return self._compute(img) if self.cache is None else self.cache(img, self._compute)
 
     def test_levels(self, img: Tensor) -> list[Tensor]:
-        """Compute the backbone's levels of test images, normalised ones, (N, 3, H, W)."""
+        """Compute the backbone's levels of test images: pixels as in training."""
         if self.caches_tests:
             return self.cache(img, self._compute)
-        return self.backbone(self._see_as_in_tests(img))
+        return self.backbone(self._see_as_in_tests(self.normalise(img)))
 
     def _compute(self, img: Tensor) -> list[Tensor]:
+        img = self.normalise(img)
         return self.backbone(self._see_as_in_tests(img) if self.sees_as_tested else img)
 
     def _see_as_in_tests(self, img: Tensor) -> Tensor:

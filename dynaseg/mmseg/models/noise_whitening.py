@@ -48,8 +48,9 @@ class NoiseWhitening(NormalizedLevels):
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor]:
         """Whiten levels, each (N, C, h, w); returns one level, (N, out_channels, H, W)."""
-        features = self.align(levels) - self.mean[:, None, None]
-        return (F.normalize(torch.einsum('dc,nchw->ndhw', self.matrix, features), dim=1),)
+        offset = self.matrix @ self.mean
+        whitened = F.conv2d(self.align(levels), self.matrix[:, :, None, None], -offset)
+        return (F.normalize(whitened, dim=1),)
 
     def set_transform(self, transform: AffineTransform) -> None:
         """Take over a transform from ``in_channels`` to ``out_channels``."""

@@ -55,12 +55,11 @@ class RefinedVotesMixin:
             The probabilities, (N, q, H, W), of the images as they were before any flip.
         """
         refuse_normalised(img_meta)
-        pixels, img = img, self.normalise(img)
         probabilities = super().inference(img, img_meta, rescale)
         if self.groups is None:
-            return self._refine(probabilities, pixels, img, img_meta, rescale)
+            return self._refine(probabilities, img, img_meta, rescale)
         groups = self.groups.to(probabilities.device)
-        sums = self._refine(sum_groups(probabilities, groups), pixels, img, img_meta, rescale)
+        sums = self._refine(sum_groups(probabilities, groups), img, img_meta, rescale)
         return give_to_strongest(sums, probabilities, groups)
 
     @contextmanager
@@ -77,7 +76,6 @@ class RefinedVotesMixin:
         self,
         probabilities: Tensor,
         pixels: Tensor,
-        img: Tensor,
         img_meta: list[dict],
         rescale: bool,
     ) -> Tensor:
@@ -92,7 +90,7 @@ class RefinedVotesMixin:
             return resize_maps(seen, probabilities.shape[2:])
 
         if self.refinement is not None:
-            probabilities = self.refinement(probabilities, fit(img))
+            probabilities = self.refinement(probabilities, fit(self.normalise(pixels)))
         if self.averages_superpixels:
             images = fit(pixels.float())
             averaged = [

@@ -207,7 +207,7 @@ class DynaSeg(
         """Compute the response map at the images' size.
 
         Args:
-            img: normalised images, (N, 3, H, W).
+            img: pixels, BGR, 0 to 255, (N, 3, H, W).
             img_metas: not used.
 
         Returns:
