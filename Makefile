@@ -53,8 +53,9 @@ install: $(STAMPS)/dynaseg ## Install everything into .venv
 demo: install ## Train and test on sample data, segment two photographs
 	@PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
 
-test: install ## Run the tests
-	@PATH="$(abspath $(BIN)):$$PATH" python -m pytest $(PYTEST_ARGS)
+test: export OMP_NUM_THREADS = 1
+test: install ## Run the tests, file by file, in two processes
+	@PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 docs: $(STAMPS)/requirements ## Build the site of the docs into work_dirs/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
