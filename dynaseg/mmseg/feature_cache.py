@@ -3,7 +3,7 @@ import io
 import os
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -92,10 +92,7 @@ class FeatureCache:
 
     @torch.no_grad()
     def _get(self, image: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
-        # Whole numbers, as files hold them, are the same pixels in any type, and bytes are soonest
-        # digested.
-        whole = image.byte()
-        path = self.folder / f'{digest(whole if torch.equal(whole, image) else image)}{SUFFIX}'
+        path = self.folder / f'{digest_pixels(image)}{SUFFIX}'
         levels = None
         try:
             levels = torch.load(path, map_location='cpu', weights_only=True)
@@ -138,6 +135,72 @@ class FeatureCache:
     @staticmethod
     def _measure(folder: Path) -> int:
         return sum(path.stat().st_size for path in folder.glob(f'*{SUFFIX}'))
+
+
+class LevelMemory:
+    """Keeps in memory what a frozen backbone and a frozen neck make of images, by their content.
+
+    Args:
+        neck: the neck. Levels of a neck with other weights or buffers are other levels.
+        max_gib: when so many GiB are held, further images are computed each time.
+
+    Examples:
+        >>> memory = LevelMemory(nn.BatchNorm2d(2).eval())
+        >>> pixels = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+        >>> first, = memory(pixels, lambda pixels: [torch.ones(1, 2, 1, 1)])
+        >>> again, = memory(pixels, lambda pixels: [torch.zeros(1, 2, 1, 1)])
+        >>> torch.equal(first, again)
+        True
+    """
+
+    def __init__(self, neck: nn.Module, max_gib: float = 0.5) -> None:
+        self.neck = neck
+        self.free = max_gib * GIB
+        self.state = ''
+        self.levels = {}
+
+    def __call__(
+        self, images: Tensor, compute: Callable[[Tensor], Sequence[Tensor]]
+    ) -> list[Tensor]:
+        """Get the levels of images, (N, 3, H, W); as :class:`FeatureCache` does."""
+        autocast = torch.is_autocast_enabled(images.device.type)
+        state = digest(f'{images.device} {autocast}', *self.neck.state_dict().values())
+        if state != self.state:
+            self.free += sum(map(_count_bytes, self.levels.values()))
+            self.state, self.levels = state, {}
+        found = [self._get(image, compute) for image in images.split(1)]
+        return [torch.cat(level) for level in zip(*found, strict=True)]
+
+    @torch.no_grad()
+    def _get(
+        self, image: Tensor, compute: Callable[[Tensor], Sequence[Tensor]]
+    ) -> Sequence[Tensor]:
+        key = digest_pixels(image)
+        levels = self.levels.get(key)
+        if levels is None:
+            levels = compute(image)
+            if (size := _count_bytes(levels)) <= self.free:
+                self.levels[key] = levels
+                self.free -= size
+        return levels
+
+
+def _count_bytes(levels: Sequence[Tensor]) -> int:
+    return sum(level.nbytes for level in levels)
+
+
+def digest_pixels(image: Tensor) -> str:
+    """Compute a digest of an image, which is that of the same pixels in another type.
+
+    Examples:
+        >>> pixels = torch.arange(6, dtype=torch.uint8)
+        >>> digest_pixels(pixels) == digest_pixels(pixels.float())
+        True
+        >>> digest_pixels(pixels) == digest_pixels(pixels + 0.5)
+        False
+    """
+    whole = image.byte()  # as files hold them; bytes are soonest digested
+    return digest(whole if torch.equal(whole, image) else image)
 
 
 def digest(*values: Tensor | str) -> str:

@@ -7,7 +7,7 @@ from mmseg.models import build_segmentor
 from torch import nn
 
 import dynaseg.mmseg  # noqa: F401  (registers the models)
-from dynaseg.mmseg.feature_cache import GIB, FeatureCache
+from dynaseg.mmseg.feature_cache import GIB, FeatureCache, LevelMemory
 
 
 class Counting:
@@ -145,3 +145,35 @@ def test_a_trained_backbone_is_refused(tmp_path):
         build(tmp_path, frozen=False)
     with pytest.raises(ValueError, match='max_gib must be positive, got 0'):
         FeatureCache(frozen(), '', tmp_path, max_gib=0)
+
+
+def test_a_neck_without_trained_weights_is_not_computed_again(tmp_path):
+    neck = {'type': 'NoiseWhitening', 'in_channels': 40, 'out_channels': 6}
+    head = {'type': 'ResponseHead', 'in_channels': 6, 'num_classes': 5}
+    model = build(tmp_path, neck=neck, decode_head=head).train()
+    pixels = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    expected = model.apply_neck(model.training_levels(pixels))[0]
+    assert torch.equal(model.features(pixels), expected)
+    forward, model.neck.forward = model.neck.forward, None  # it cannot be called again
+    assert torch.equal(model.features(pixels.flip(0)), expected.flip(0))
+    model.forward_train(pixels, [{}] * 2)
+    model.neck.forward = forward
+    model.neck.mean += 0.1  # as a fit of the whitening would
+    assert not torch.equal(model.features(pixels), expected)
+    assert build(tmp_path).memory is None
+    trained = build(
+        tmp_path,
+        neck={'type': 'FPN', 'in_channels': [40], 'out_channels': 6, 'num_outs': 1},
+        decode_head=head,
+    )
+    assert trained.memory is None
+
+
+def test_memory_holds_no_more_than_it_may():
+    images = torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2)
+    compute = Counting()
+    memory = LevelMemory(frozen(), max_gib=1.5 * compute(images[:1])[0].nbytes / GIB)
+    compute.calls = 0
+    memory(images, compute)
+    memory(images, compute)
+    assert compute.calls == 3  # the second image is computed each time

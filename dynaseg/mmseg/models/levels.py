@@ -3,7 +3,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from dynaseg.core.sizes import enlarge, limit_size
-from dynaseg.mmseg.feature_cache import FeatureCache
+from dynaseg.mmseg.feature_cache import FeatureCache, LevelMemory
 from dynaseg.mmseg.models.predictors import named
 
 
@@ -12,6 +12,7 @@ class LevelsMixin:
 
     Attributes:
         cache: of the backbone's levels, or None.
+        memory: of the neck's, where neither it nor the backbone is trained, or None.
     """
 
     def prepare_levels(
@@ -28,7 +29,7 @@ class LevelsMixin:
             ValueError: if a cache does not go with the rest.
         """
         self.sees_as_tested = train_cfg.get('as_tested', False)
-        self.cache, self.caches_tests = None, False
+        self.cache, self.memory, self.caches_tests = None, None, False
         if feature_cache is None:
             return
         with named('feature_cache'):
@@ -39,6 +40,8 @@ class LevelsMixin:
             view = self.sees_as_tested, self.predict_scale, self.predict_pixels
             seen = f'{backbone} of pixels, {self.normalise} {view}'
             self.cache = FeatureCache(self.backbone, seen, **settings)
+        if self.with_neck and not any(map(_is_trained, self.neck.parameters())):
+            self.memory = LevelMemory(self.neck)
 
     def training_levels(self, img: Tensor) -> list[Tensor]:
         """Compute the backbone's levels of training images, or find them in the cache.
@@ -50,6 +53,14 @@ class LevelsMixin:
             The levels, each (N, C, h, w).
         """
         return self._compute(img) if self.cache is None else self.cache(img, self._compute)
+
+    def training_neck_levels(self, img: Tensor) -> Sequence[Tensor]:
+        """Compute what the head sees of training images, pixels as above, or remember it."""
+
+        def compute(img: Tensor) -> Sequence[Tensor]:
+            return self.apply_neck(self.training_levels(img))
+
+        return compute(img) if self.memory is None else self.memory(img, compute)
 
     def test_levels(self, img: Tensor) -> list[Tensor]:
         """Compute the backbone's levels of test images: pixels as in training."""
@@ -74,8 +85,12 @@ class LevelsMixin:
         Returns:
             The features, (N, C, h, w).
         """
-        return self.decode_head.gather(self.apply_neck(self.training_levels(img)))
+        return self.decode_head.gather(self.training_neck_levels(img))
 
     def apply_neck(self, levels: list[Tensor]) -> Sequence[Tensor]:
         """Apply the neck, if there is one, to levels, each (N, C, h, w)."""
         return self.neck(levels) if self.with_neck else levels
+
+
+def _is_trained(weight: Tensor) -> bool:
+    return weight.requires_grad

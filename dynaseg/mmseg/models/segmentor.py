@@ -85,8 +85,10 @@ class DynaSeg(
         feature_cache: with a dict of ``folder`` and ``max_gib`` (8) as of
             :class:`~dynaseg.mmseg.feature_cache.FeatureCache`, what the backbone, which must be
             frozen, computes of training images is kept on disk: worth it where the pipeline gives
-            an image again as it was. With ``tests=True``, and where training is as tested, the same
-            holds of test images, so that a second checkpoint is tested in less time.
+            an image again as it was. What a neck without trained weights makes of it is kept in
+            memory then, up to half a GiB. With ``tests=True``, and where training is as tested, the
+            levels of test images are kept on disk, too, so that a second checkpoint is tested in
+            less time.
         init_cfg: initialisation, as for every module of MMCV.
         pretrained: as in MMSegmentation.
 
@@ -191,7 +193,7 @@ class DynaSeg(
             with torch.autocast(
                 img.device.type, self.autocast_dtype, self.autocast_dtype is not None
             ):
-                levels = self.apply_neck(self.training_levels(img))
+                levels = self.training_neck_levels(img)
                 response = self.decode_head(levels)
         except ValueError as error:
             if 'more than 1 value per channel' not in str(error):
