@@ -75,25 +75,24 @@ class NoiseStatistics:
             features: (C, h, w).
             lab: the image's colours at the features' places, CIELAB, (3, h, w).
         """
-        flat = self._draw(features.flatten(1))
-        self.num_features += flat.shape[1]
-        self._sum += flat.sum(dim=1).double()
-        self._products += (flat @ flat.T).double()
-        height, width = features.shape[1:]
+        places = features.permute(1, 2, 0).contiguous()  # what is drawn are whole rows of memory
+        flat = self._draw(places.flatten(0, 1))
+        self.num_features += len(flat)
+        self._sum += flat.sum(dim=0).double()
+        self._products += (flat.T @ flat).double()
+        height, width = lab.shape[1:]
         for down, right in ((1, 0), (0, 1)):
             edge = lab[:, down:, right:] - lab[:, : height - down, : width - right]
-            alike = torch.nonzero(edge.norm(dim=0) < self.contrast)
-            rows, columns = self._draw(alike.T)
-            step = features[:, rows + down, columns + right] - features[:, rows, columns]
-            self.num_pairs += step.shape[1]
-            self._differences += (step @ step.T).double()
+            rows, columns = self._draw(torch.nonzero(edge.norm(dim=0) < self.contrast)).T
+            step = places[rows + down, columns + right] - places[rows, columns]
+            self.num_pairs += len(step)
+            self._differences += (step.T @ step).double()
 
     def _draw(self, values: Tensor) -> Tensor:
-        """Draw some of values, (C, N), if there are more than are looked at."""
-        number = values.shape[1]
-        if self.max_places is None or number <= self.max_places:
+        """Draw some of values, (N, ...), if there are more than are looked at."""
+        if self.max_places is None or len(values) <= self.max_places:
             return values
-        return values[:, torch.randperm(number, generator=self._rng)[: self.max_places]]
+        return values[torch.randperm(len(values), generator=self._rng)[: self.max_places]]
 
     @property
     def mean(self) -> Tensor:
