@@ -87,8 +87,7 @@ class FeatureCache:
         """
         if self.folder is None:
             self._open()
-        found = [self._get(image, compute) for image in images.split(1)]
-        return [torch.cat(level) for level in zip(*found, strict=True)]
+        return _join([self._get(image, compute) for image in images.split(1)])
 
     @torch.no_grad()
     def _get(self, image: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
@@ -155,7 +154,8 @@ class LevelMemory:
 
     def __init__(self, neck: nn.Module, max_gib: float = 0.5) -> None:
         self.neck = neck
-        self.free = max_gib * GIB
+        self.limit = max_gib * GIB
+        self.used = 0
         self.state = ''
         self.levels = {}
 
@@ -166,10 +166,8 @@ class LevelMemory:
         autocast = torch.is_autocast_enabled(images.device.type)
         state = digest(f'{images.device} {autocast}', *self.neck.state_dict().values())
         if state != self.state:
-            self.free += sum(map(_count_bytes, self.levels.values()))
-            self.state, self.levels = state, {}
-        found = [self._get(image, compute) for image in images.split(1)]
-        return [torch.cat(level) for level in zip(*found, strict=True)]
+            self.state, self.levels, self.used = state, {}, 0
+        return _join([self._get(image, compute) for image in images.split(1)])
 
     @torch.no_grad()
     def _get(
@@ -179,14 +177,16 @@ class LevelMemory:
         levels = self.levels.get(key)
         if levels is None:
             levels = compute(image)
-            if (size := _count_bytes(levels)) <= self.free:
+            size = sum(level.nbytes for level in levels)
+            if self.used + size <= self.limit:
                 self.levels[key] = levels
-                self.free -= size
+                self.used += size
         return levels
 
 
-def _count_bytes(levels: Sequence[Tensor]) -> int:
-    return sum(level.nbytes for level in levels)
+def _join(images: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Make a batch of the levels of images."""
+    return [torch.cat(level) for level in zip(*images, strict=True)]
 
 
 def digest_pixels(image: Tensor) -> str:

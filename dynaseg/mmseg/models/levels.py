@@ -38,9 +38,10 @@ class LevelsMixin:
             if self.caches_tests and not self.sees_as_tested:
                 raise ValueError('tests=True needs train_cfg.as_tested=True')
             view = self.sees_as_tested, self.predict_scale, self.predict_pixels
+            # "of pixels": files that are named by normalised images' digests are another folder's.
             seen = f'{backbone} of pixels, {self.normalise} {view}'
             self.cache = FeatureCache(self.backbone, seen, **settings)
-        if self.with_neck and not any(map(_is_trained, self.neck.parameters())):
+        if self.with_neck and not any(one.requires_grad for one in self.neck.parameters()):
             self.memory = LevelMemory(self.neck)
 
     def training_levels(self, img: Tensor) -> list[Tensor]:
@@ -90,7 +91,3 @@ class LevelsMixin:
     def apply_neck(self, levels: list[Tensor]) -> Sequence[Tensor]:
         """Apply the neck, if there is one, to levels, each (N, C, h, w)."""
         return self.neck(levels) if self.with_neck else levels
-
-
-def _is_trained(weight: Tensor) -> bool:
-    return weight.requires_grad
