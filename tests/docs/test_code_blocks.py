@@ -60,37 +60,38 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(command, folder):
-    environment = {
-        **os.environ,
-        'PATH': os.pathsep.join([sysconfig.get_path('scripts'), os.environ['PATH']]),
-        'CUDA_VISIBLE_DEVICES': '',
-    }
-    done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True)
-    assert done.returncode == 0, f'{done.stdout[-2000:]}\n{done.stderr[-4000:]}'
+def make_script(page):
+    """The page as one script, so that later blocks build upon earlier ones."""
+    yield 'import subprocess'
+    yield 'import numpy as np'
+    yield 'from PIL import Image'
+    yield "image = np.array(Image.open('portrait.jpg'))"
+    for block in read_blocks(page):
+        kind, value = block.comment or ('', '')
+        if kind == 'needs':
+            continue
+        if kind == 'file':
+            yield f"with open({value!r}, 'w') as file: file.write({block.code!r})"
+        elif block.language == 'bash':
+            command = ['bash', '-euo', 'pipefail', '-c', block.code]
+            yield f'subprocess.run({command!r}, check=True)'
+        elif block.language == 'python':
+            yield block.code
 
 
 @pytest.mark.parametrize(
     'page', filter(has_code, PAGES), ids=lambda page: str(page.relative_to(ROOT))
 )
 def test_the_code_of_a_page_runs(page, folder):
-    python = [
-        'import numpy as np',
-        'from PIL import Image',
-        "image = np.array(Image.open('portrait.jpg'))",
-    ]
-    for block in read_blocks(page):
-        kind, value = block.comment or ('', '')
-        if kind == 'needs':
-            continue
-        if kind == 'file':
-            (folder / value).write_text(block.code)
-        elif block.language == 'bash':
-            run(['bash', '-euo', 'pipefail', '-c', block.code], folder)
-        elif block.language == 'python':
-            python.append(block.code)
-            # Later blocks build upon earlier ones, and on what commands have written by then.
-            run([sys.executable, '-c', '\n'.join(python)], folder)
+    environment = {
+        **os.environ,
+        'PATH': os.pathsep.join([sysconfig.get_path('scripts'), os.environ['PATH']]),
+        'CUDA_VISIBLE_DEVICES': '',
+    }
+    # No file: workers would import, and run, that of their parent.
+    command = [sys.executable, '-c', '\n'.join(make_script(page))]
+    done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, f'{done.stdout[-2000:]}\n{done.stderr[-4000:]}'
 
 
 def test_blocks_say_what_they_are():
