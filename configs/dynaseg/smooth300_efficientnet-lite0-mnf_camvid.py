@@ -11,7 +11,8 @@ model = dict(
         type='ProjectionHead',
         in_channels=48,
         num_classes=11,
-        loss_decode=dict(type='SmoothnessLoss', across=0.4, least_share=0.015),
+        temperature=0.05,
+        loss_decode=dict(type='SmoothnessLoss', across=0.2, least_share=0.015),
     ),
     test_cfg=dict(superpixels=True),
 )
