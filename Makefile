@@ -19,10 +19,10 @@ MMCV_CFLAGS ?= -O0 -g0
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help install demo test lint docs clean
+.PHONY: help install demo test check-gpu lint docs clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 $(STAMPS)/venv:
 	@PYTHON='$(PYTHON)' bash scripts/make_venv.sh $(VENV)
@@ -56,6 +56,9 @@ demo: install ## Train and test on sample data, segment two photographs
 test: export OMP_NUM_THREADS = 1
 test: install ## Run the tests, file by file, in two processes
 	@PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+check-gpu: install ## Test, train and time on the GPUs of this machine, if it has any
+	@PATH="$(abspath $(BIN)):$$PATH" python benchmarks/check_gpu.py
 
 docs: $(STAMPS)/requirements ## Build the site of the docs into work_dirs/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
