@@ -2,25 +2,23 @@
 
 import argparse
 import importlib.metadata
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import date
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
+from benchmark import describe_machine, uses_gpu
 from meters import seconds_of
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from dynaseg.api import load_predictor
-from dynaseg.io.files import write_file
 
 DESCRIPTION = """\
 Runs the tests that are marked for GPUs, trainings on sample data (in 32 bits, in mixed precision
@@ -29,19 +27,19 @@ for docs/benchmarks.md. It needs no network. Without a GPU it says so, and claim
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'fsf_r18-fpn_100_sample.py'
 FIT = 'fsf_plain-cnn_fit-fast_folder.py'
-PACKAGES = ('torch', 'torchvision', 'mmcv-full', 'mmsegmentation')
+PACKAGES = ('torchvision', 'mmcv-full', 'mmsegmentation')
+PASSED, FAILED = 'passed', 'failed'
 NUM_FITTED = (1, 32)
 Step = tuple[str, list[str | Path]]
 Row = tuple[str, str, str]
 
 
-def list_steps(folder: Path, device: str, num_gpus: int) -> Iterator[Step]:
+def list_steps(folder: Path, device: str) -> Iterator[Step]:
     """List what is run: a name for the table, and a command.
 
     Args:
         folder: where the commands write.
         device: ``'cuda'``; ``'cpu'`` to try the commands themselves.
-        num_gpus: how many there are; with two a training is shared by two processes.
 
     Yields:
         The steps, in order.
@@ -55,7 +53,7 @@ def list_steps(folder: Path, device: str, num_gpus: int) -> Iterator[Step]:
     mixed = 'optimizer_config.type=AmpOptimizerHook'
     yield 'training', [*train, '--work-dir', folder / 'one', *options]
     yield 'training, mixed', [*train, '--work-dir', folder / 'mixed', *options, mixed]
-    if num_gpus > 1:
+    if device == 'cuda' and torch.cuda.device_count() > 1:
         launch = ['bash', ROOT / 'tools' / 'dist_train.sh', CONFIG, '2']
         yield 'training, two processes', [*launch, '--work-dir', folder / 'two', *options]
 
@@ -67,7 +65,7 @@ def time_fits(device: str) -> Iterator[Row]:
     for number in NUM_FITTED:
         fit = partial(predictor, [image] * number)
         seconds = seconds_of(fit, torch.device(device), repeats=1)
-        yield f'an image, {number} fitted at once', 'passed', f'{seconds / number:.3f}'
+        yield f'an image, {number} fitted at once', PASSED, f'{seconds / number:.3f}'
 
 
 def run(steps: Iterator[Step], folder: Path) -> Iterator[Row]:
@@ -83,20 +81,20 @@ def run(steps: Iterator[Step], folder: Path) -> Iterator[Row]:
         )
         if done.returncode:
             print(f'{name}:\n{done.stdout[-3000:]}', file=sys.stderr)
-        result = 'failed' if done.returncode else 'passed'
+        result = FAILED if done.returncode else PASSED
         yield name, result, f'{time.perf_counter() - began:.1f}'
 
 
 def describe(device: str) -> Iterator[Row]:
     """Say what the table was measured on, as rows of it."""
-    hardware = platform.processor() or platform.machine()
-    if device == 'cuda':
-        query = ['nvidia-smi', '--query-gpu=name,driver_version', '--format=csv,noheader']
-        hardware = subprocess.run(query, text=True, capture_output=True, check=True).stdout
-    versions = [f'{name} {importlib.metadata.version(name)}' for name in PACKAGES]
-    yield 'hardware, driver', ' / '.join(hardware.split('\n')).strip(' /'), ''
-    yield 'versions', ', '.join(versions), ''
-    yield 'date', date.today().isoformat(), ''
+    machine = describe_machine(device)
+    if uses_gpu(device):
+        query = ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader']
+        done = subprocess.run(query, text=True, capture_output=True, check=True)
+        machine['driver'] = done.stdout.split()[0]
+    machine |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    for name, value in machine.items():
+        yield name, str(value), ''
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,25 +103,18 @@ def main(arguments: list[str] | None = None) -> int:
         description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--device', choices=('cuda', 'cpu'), default='cuda', help='(cuda)')
-    parser.add_argument('--out', type=Path, help='file for the table as well')
-    options = parser.parse_args(arguments)
-    if options.device == 'cuda' and not torch.cuda.is_available():
+    device = parser.parse_args(arguments).device
+    if device == 'cuda' and not uses_gpu(device):
         print('PyTorch sees no GPU on this machine: nothing was run')
         return 0
-    lines = ['| | | seconds |', '| --- | --- | --- |']
-    lines += [f'| {" | ".join(row)} |' for row in describe(options.device)]
-    print('\n'.join(lines), flush=True)
+    print('| | | seconds |\n| --- | --- | --- |')
     is_whole = True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        num_gpus = torch.cuda.device_count() if options.device == 'cuda' else 0
-        steps = list_steps(folder, options.device, num_gpus)
-        for row in chain(run(steps, folder), time_fits(options.device)):
-            lines.append(f'| {" | ".join(row)} |')
-            print(lines[-1], flush=True)
-            is_whole &= row[1] == 'passed'
-    if options.out:
-        write_file(options.out, '\n'.join(lines) + '\n')
+        steps = list_steps(folder, device)
+        for row in chain(describe(device), run(steps, folder), time_fits(device)):
+            print(f'| {" | ".join(row)} |', flush=True)
+            is_whole &= row[1] != FAILED
     return 0 if is_whole else 1
 
 

@@ -24,7 +24,7 @@ def test_the_loss_and_its_gradient(device):
     response = torch.randn(2, 9, 20, 30, generator=torch.Generator().manual_seed(0))
     values, gradients = [], []
     for place in (torch.device('cpu'), device):
-        seen = response.to(place).requires_grad_()
+        seen = response.to(place, copy=True).requires_grad_()
         parts = DynaSegLoss(weighting='fsf', mu=7.5, entropy_weight=2.0)(seen)
         total = sum(value for name, value in parts.items() if name.startswith('loss'))
         total.backward()
