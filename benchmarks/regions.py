@@ -120,6 +120,9 @@ GROUPS: dict[str, dict[str, Row]] = {
     },
     'ablation': {
         'fits on texture': recipe,
+        'without fits': partial(recipe, kinds=('none',)),
+        'K-means on texture': partial(recipe, kinds=('kmeans',)),
+        'fits on RGB': partial(recipe, kinds=('rgb',)),
         'no soft contrast': without(soft_contrast=0.0),
         'no soft gradients': without(soft_fine=0.0, soft_coarse=0.0),
         'no colour histogram': without(colour=0.0),
@@ -127,18 +130,32 @@ GROUPS: dict[str, dict[str, Row]] = {
         'no band histograms': without(bands=0.0),
         'no orientation histogram': without(orientation=0.0),
         'no texture histograms': without(gradient=0.0, bands=0.0, orientation=0.0),
+        'no descriptors': without(  # at least one weight must be positive
+            colour=1e-9, gradient=0.0, bands=0.0, orientation=0.0
+        ),
         'no texture suppression': cost_without(texture=0.0),
         'area power 0': cost_without(area_power=0.0),
         'shape power 0': cost_without(shape_power=0.0),
-        'texture suppression 1.5': cost_without(texture=1.5),
         'least area 100 pixels': partial(recipe, min_area=100),
+    },
+    'suppression': {
+        'texture suppression 1': cost_without(texture=1.0),
+        'texture suppression 1.25': cost_without(texture=1.25),
+        'texture suppression 1.25, seed 1': partial(cost_without(texture=1.25), seed=1),
+        'texture suppression 1.25, without fits': partial(
+            cost_without(texture=1.25), kinds=('none',)
+        ),
+        'texture suppression 1.75': cost_without(texture=1.75),
+        'texture suppression 2': cost_without(texture=2.0),
     },
     'baselines': {
         'Felzenszwalb': partial(baseline, baselines.felzenszwalb_scales),
         'SLIC, mean colours merged': partial(baseline, baselines.slic_merged),
+        'people, leave one out': lambda photograph: baselines.people(photograph.annotations),
+    },
+    'slow': {
         'SLIC, normalised cuts': partial(baseline, baselines.normalized_cuts),
         'quickshift': partial(baseline, baselines.quickshift_scales),
-        'people, leave one out': lambda photograph: baselines.people(photograph.annotations),
     },
 }
 
