@@ -23,7 +23,14 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
         device = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f'device {device!r} is unknown: {error}') from error
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+    if device.type == 'cuda':
         count = torch.cuda.device_count()
-        raise ValueError(f'device {str(device)!r} is not there: PyTorch sees {count} GPUs')
+        if (device.index or 0) >= count:
+            raise ValueError(f'device {str(device)!r} is not there: PyTorch sees {count} GPUs')
+        return device
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f'device {str(device)!r} is not there: {reason}') from error
     return device

@@ -10,8 +10,10 @@ from PIL import Image
 from dynaseg.app.picture import Picture
 from dynaseg.io.reading import FORMATS, ImageReadError, read_image
 from dynaseg.photos.regions import find_hierarchy
-from dynaseg.photos.segment import Predictor
+from dynaseg.photos.segment import Predictor, is_lack_of_memory
 from dynaseg.photos.workers import Worker, WorkerDied
+
+TOO_LARGE = 'too large for the memory that is free'
 
 
 class Opening:
@@ -35,10 +37,14 @@ class Opening:
         try:
             self._check_size(path)
             image = read_image(path)
+            (segmentation,) = self.predictor([image])
+            return Picture(path.stem, image, find_hierarchy(segmentation))
         except ImageReadError as error:
             raise OSError(f'{path.name}: {error.reason}') from error
-        (segmentation,) = self.predictor([image])
-        return Picture(path.stem, image, find_hierarchy(segmentation))
+        except (MemoryError, RuntimeError) as error:
+            if not is_lack_of_memory(error):
+                raise
+            raise OSError(f'{path.name}: {TOO_LARGE}') from error
 
     def _check_size(self, path: Path) -> None:
         try:
@@ -87,7 +93,7 @@ class Segmenter:
             return self._worker.finish()
         except WorkerDied as error:
             self.close()
-            raise ValueError(f'{path.name}: too large for the memory that is free') from error
+            raise ValueError(f'{path.name}: {TOO_LARGE}') from error
         except OSError as error:
             raise ValueError(str(error)) from error
 

@@ -1,3 +1,5 @@
+import io
+import math
 import os
 import struct
 import warnings
@@ -5,7 +7,9 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, ImageCms, UnidentifiedImageError, features
+
+from dynaseg.io.deep import ORIENTATION_TAG, read_deep_tiff, to_8_bits
 
 try:
     import pillow_heif
@@ -34,10 +38,10 @@ _DAMAGE = (
     RuntimeError,
     EOFError,
     struct.error,
-    MemoryError,
 )
 
-_ORIENTATION_TAG = 0x0112
+_BITS_TAG = 258  # of TIFF
+_TIFF_MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -47,8 +51,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-_FULL_SCALES = (1, 255, 1023, 4095, 16383, 65535)
 
 
 class ImageReadError(ValueError):
@@ -66,22 +68,26 @@ class ImageReadError(ValueError):
 
 
 LIMIT_VARIABLE = 'DYNASEG_MAX_MEGAPIXELS'
-if os.environ.get(LIMIT_VARIABLE):  # which processes that read side by side inherit
+if limit_text := os.environ.get(LIMIT_VARIABLE):  # which processes that read side by side inherit
     try:
-        Image.MAX_IMAGE_PIXELS = int(float(os.environ[LIMIT_VARIABLE]) * 1e6 / 2)
-    except ValueError as error:
-        raise ValueError(f'{LIMIT_VARIABLE} must be a number of megapixels: {error}') from error
+        limit = float(limit_text)
+    except ValueError:
+        limit = math.nan
+    if not limit > 0:
+        raise ValueError(f'{LIMIT_VARIABLE} must be a number of megapixels, got {limit_text!r}')
+    Image.MAX_IMAGE_PIXELS = None if math.isinf(limit) else max(int(limit * 1e6 / 2), 1)
 
 
 def read_image(path: str | PathLike) -> np.ndarray:
     """Read a photograph as it is meant to be seen.
 
     JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF (where Pillow has it) and HEIC (where pillow-heif is
-    installed), told apart by their content. Of a file with several pictures the first is read. EXIF
-    orientation is applied; transparency is laid on white; grey, palette and CMYK become RGB. Grey
-    values beyond 8 bits (16-bit, 32-bit, floating point) are divided by the smallest of 1 (floating
-    point alone), 255, 1023, 4095, 16383 and 65535 that reaches the brightest pixel, so that the 10,
-    12 and 14 bits of cameras and microscopes use the full range; where none does, or a value is
+    installed), told apart by their content. Of a file with several pictures the first is read, and
+    of more than three bands the first three. EXIF orientation is applied; colours of an embedded
+    profile are brought to sRGB; transparency is laid on white; grey, palette and CMYK become RGB.
+    Values beyond 8 bits (16-bit, 32-bit, floating point) are divided by the smallest of 1 (floating
+    point alone), 255, 1023, 4095, 16383 and 65535 that reaches the brightest, so that the 10, 12
+    and 14 bits of cameras and microscopes use the full range; where none does, or a value is
     negative, the range between the extremes is stretched. NaN and infinities become 0.
 
     Args:
@@ -94,6 +100,7 @@ def read_image(path: str | PathLike) -> np.ndarray:
         ImageReadError: if the file is absent, empty, damaged, truncated, of another format, or
             has more pixels than Pillow allows (2 * Image.MAX_IMAGE_PIXELS), a bomb perhaps; the
             environment variable DYNASEG_MAX_MEGAPIXELS sets another limit.
+        MemoryError: if it does not fit the memory that is free.
 
     Examples:
         >>> import tempfile
@@ -111,9 +118,7 @@ def read_image(path: str | PathLike) -> np.ndarray:
             raise ImageReadError(path, 'the file is empty')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Pillow's on metadata that is damaged or unknown
-            with Image.open(path, formats=FORMATS) as image:
-                image.load()
-                return _to_rgb(_upright(image))
+            return _to_rgb(_open_upright(path))
     except ImageReadError:
         raise
     except UnidentifiedImageError as error:
@@ -132,6 +137,24 @@ def read_image(path: str | PathLike) -> np.ndarray:
         raise ImageReadError(path, reason) from error
 
 
+def _open_upright(path: Path) -> Image.Image:
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            image.load()
+            upright = _upright(image)
+            if image.format != 'TIFF' or max(image.tag_v2.get(_BITS_TAG, (1,))) <= 8:
+                return upright
+    except UnidentifiedImageError:
+        with path.open('rb') as file:
+            if file.read(4) not in _TIFF_MAGIC:
+                raise
+        return _upright(read_deep_tiff(path))
+    try:
+        return _upright(read_deep_tiff(path))
+    except _DAMAGE:  # such as compressed by LZW: colours have the 8 bits then that Pillow takes
+        return upright
+
+
 def _describe(error: Exception) -> str:
     return ' '.join(str(error).split()) or type(error).__name__
 
@@ -139,7 +162,7 @@ def _describe(error: Exception) -> str:
 def _upright(image: Image.Image) -> Image.Image:
     """Turn an image as its EXIF orientation says; a damaged EXIF block costs only the turn."""
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG)
+        orientation = image.getexif().get(ORIENTATION_TAG)
     except _DAMAGE:
         return image
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
@@ -147,23 +170,28 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith(('I', 'F')):
-        grey = _to_8_bits(np.asarray(image))
+        grey = to_8_bits(np.asarray(image))
         return np.repeat(grey[..., None], 3, axis=2)
     if image.has_transparency_data:
-        image = image.convert('RGBA')
+        image = _to_srgb(image.convert('RGBA'))
         image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
-    return np.array(image.convert('RGB'))
+    elif image.mode == 'P':
+        image = image.convert('RGB')
+    return np.array(_to_srgb(image).convert('RGB'))
 
 
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Scale grey values to 0 to 255, as :func:`read_image` documents; (H, W) to uint8 (H, W)."""
-    scales = _FULL_SCALES if values.dtype.kind == 'f' else _FULL_SCALES[1:]
-    values = np.nan_to_num(values.astype(np.float64), copy=False, posinf=0, neginf=0)
-    low, high = values.min(), values.max()
-    scale = next((scale for scale in scales if high <= scale), None)
-    if low < 0 or scale is None:
-        values -= low
-        scale = max(high - low, np.finfo(float).tiny)
-    values /= scale
-    values *= 255
-    return np.round(values, out=values).astype(np.uint8)
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Bring colours of an embedded profile, such as a phone's Display P3, to sRGB."""
+    content = image.info.get('icc_profile')
+    if not content or image.mode not in ('RGB', 'RGBA', 'CMYK'):
+        return image
+    try:
+        profile = ImageCms.getOpenProfile(io.BytesIO(content))
+        if 'sRGB' in ImageCms.getProfileDescription(profile):
+            return image
+        mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
+        return ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile('sRGB'), outputMode=mode
+        )
+    except (ImageCms.PyCMSError, OSError):  # a damaged profile costs only itself
+        return image

@@ -92,7 +92,8 @@ def name_outputs(
         if file in names:
             continue
         # File names may hold bytes that are no text; outputs and the page need text.
-        stem = name = os.fsencode(file.stem)[:MAX_NAME_BYTES].decode('utf-8', 'replace')
+        text = os.fsencode(file.stem).decode('utf-8', 'replace').encode()
+        stem = name = text[:MAX_NAME_BYTES].decode('utf-8', 'ignore')
         while name.casefold() in used or is_taken(name):
             name = f'{stem}-{next(numbers[stem.casefold()])}'
         used.add(name.casefold())

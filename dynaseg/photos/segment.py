@@ -140,6 +140,8 @@ class Job:
                 records.append(record | {'error': error.reason})
             except OSError as error:
                 records.append(record | {'error': error.strerror})
+            except MemoryError as error:
+                records.append(record | {'error': _describe_lack(error)})
         readable = [place for place, record in enumerate(records) if 'error' not in record]
         for place, image, done in zip(readable, images, self._segment(images), strict=True):
             records[place] = self._finish(records[place], image, *done)
@@ -162,8 +164,11 @@ class Job:
         except (MemoryError, RuntimeError) as error:
             if not is_lack_of_memory(error):
                 raise
+            lack = error.with_traceback(None)  # whose frames hold what filled the memory
+            segmentations = None
+        if segmentations is None:
             if len(images) == 1:
-                yield error, 0.0
+                yield lack, 0.0
             else:
                 for image in images:
                     yield from self._segment([image])
@@ -174,11 +179,14 @@ class Job:
     def _finish(
         self, record: dict, image: np.ndarray, done: Segmentation | Exception, seconds: float
     ) -> dict:
+        named = {'file': record['file'], 'name': record['name']}
         if isinstance(done, Exception):
-            error = f'too large for the memory that is free ({_first_line(done)})'
-            return {'file': record['file'], 'name': record['name'], 'error': error}
+            return named | {'error': _describe_lack(done)}
         start = time.perf_counter()
-        written = self.write(record['name'], image, done)
+        try:
+            written = self.write(record['name'], image, done)
+        except MemoryError as error:
+            return named | {'error': _describe_lack(error)}
         seconds += time.perf_counter() - start
         return record | written | {'seconds': round(seconds, 3)}
 
@@ -195,8 +203,9 @@ def is_lack_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and 'DefaultCPUAllocator' in str(error)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _describe_lack(error: Exception) -> str:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return f'too large for the memory that is free ({first})'
 
 
 def _claimed(batches: Iterable[Batch], results: Results) -> Iterator[Batch]:

@@ -31,6 +31,11 @@ def test_a_process_that_dies_is_one_clear_error_and_costs_the_next_nothing(segme
     assert segmenter(save(tmp_path, 'small.png')).name == 'small'
 
 
+def test_lack_of_memory_is_one_clear_error(segmenter, tmp_path):
+    with pytest.raises(ValueError, match=r'blue\.png: too large for the memory'):
+        segmenter(save(tmp_path, 'blue.png', colour=(0, 0, 255)))
+
+
 def test_one_that_takes_too_long_is_given_up(segmenter, tmp_path):
     segmenter(save(tmp_path, 'small.png'))  # the process is up
     segmenter.timeout = 0.2

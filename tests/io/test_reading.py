@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+import tifffile
+from PIL import Image, ImageCms
 
 from dynaseg.io.reading import ImageReadError, read_image
 
@@ -239,7 +240,7 @@ def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ('limit', 'said'),
-    [('0.24', 'more than 0 megapixels'), ('0.26', '(500, 500, 3)'), ('', '(500, 500, 3)')],
+    [('0.24', 'more than 0 megapixels'), ('inf', '(500, 500, 3)'), ('0.26', '(500, 500, 3)'), ('', '(500, 500, 3)')],
 )
 def test_the_limit_of_pixels_can_be_set(tmp_path, limit, said):
     path = save(tmp_path, Image.new('1', (500, 500)))
@@ -280,3 +281,126 @@ def test_damaged_files_are_read_or_refused(tmp_path, monkeypatch, damaged_files)
             assert image.shape[2] == 3
     assert 300 < len(refused) < 900
     assert all(message.startswith(f'{path}: ') for message in refused)
+
+
+def write_tiff(tmp_path, values, **options):
+    path = tmp_path / 'deep.tif'
+    tifffile.imwrite(path, values, **options)
+    return path
+
+
+@pytest.mark.parametrize('number_format', [np.uint16, np.float32])
+def test_colours_beyond_8_bits_use_the_full_range(tmp_path, picture, number_format):
+    values = picture.astype(number_format) * number_format(4095 / 255)  # 12 bits of a camera
+    values[0, 0] = 4095
+    image = read_image(write_tiff(tmp_path, values, photometric='rgb'))
+    assert (image[0, 0] == 255).all()
+    assert np.abs(image[1:].astype(int) - picture[1:]).max() <= 2
+
+
+@pytest.mark.parametrize('layout', ['contig', 'separate'])
+@pytest.mark.parametrize('bands', [4, 7])
+def test_further_bands_than_three_are_left_out(tmp_path, picture, layout, bands):
+    values = np.dstack([picture, *[picture[..., 0]] * (bands - 3)])
+    stored = values if layout == 'contig' else values.transpose(2, 0, 1)
+    options = {'photometric': 'rgb', 'planarconfig': layout, 'extrasamples': [0] * (bands - 3)}
+    assert (read_image(write_tiff(tmp_path, stored, **options)) == picture).all()
+
+
+def test_transparency_of_16_bits_is_laid_on_white(tmp_path):
+    values = np.zeros((4, 6, 2), np.uint16)
+    values[:, :3] = 65535, 65535  # opaque white, the rest is transparent black
+    values[0, 0] = 0, 65535
+    options = {'photometric': 'minisblack', 'planarconfig': 'contig', 'extrasamples': [2]}
+    image = read_image(write_tiff(tmp_path, values, **options))
+    assert image[0, 0].tolist() == [0, 0, 0]
+    assert (image.reshape(-1, 3)[1:] == 255).all()
+
+
+@pytest.mark.parametrize('number_format', [np.uint8, np.uint16])
+def test_white_may_be_zero(tmp_path, number_format):
+    values = np.array([[0, np.iinfo(number_format).max]], number_format)
+    image = read_image(write_tiff(tmp_path, values, photometric='miniswhite'))
+    assert image[0, :, 0].tolist() == [255, 0]
+
+
+def test_large_integers_are_not_negative(tmp_path):
+    values = np.array([[0, 3_000_000_000]], np.uint32)
+    image = read_image(write_tiff(tmp_path, values, photometric='minisblack'))
+    assert image[0, :, 0].tolist() == [0, 255]
+
+
+def test_orientation_of_deep_colours_is_applied(tmp_path, picture):
+    tags = [(ORIENTATION, 'H', 1, 6, True)]
+    values = picture.astype(np.uint16) * 257
+    image = read_image(write_tiff(tmp_path, values, photometric='rgb', extratags=tags))
+    assert (image == np.rot90(picture, -1)).all()
+
+
+def test_a_tiff_that_cannot_be_read_says_why(tmp_path, picture, monkeypatch):
+    path = write_tiff(tmp_path, picture.astype(np.float32), photometric='cielab')
+    with pytest.raises(ImageReadError, match='its colours are CIELAB'):
+        read_image(path)
+    path = write_tiff(tmp_path, picture.astype(np.float32), photometric='rgb')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 400)
+    with pytest.raises(ImageReadError, match='more than 0 megapixels'):
+        read_image(path)
+
+
+@pytest.fixture
+def swapped_profile():
+    """A profile of sRGB's, but for its name, in which red is meant as blue and blue as red."""
+    content = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+    content = content.replace('sRGB'.encode('utf-16-be'), 'mine'.encode('utf-16-be'))
+    return content.replace(b'rXYZ', b'....').replace(b'bXYZ', b'rXYZ').replace(b'....', b'bXYZ')
+
+
+@pytest.mark.parametrize(
+    ('name', 'mode'),
+    [('a.png', mode) for mode in ('RGB', 'RGBA', 'P')]
+    + [(name, 'RGB') for name in ('a.tif', 'a.jpg', 'a.webp')],
+)
+def test_colours_of_a_profile_become_srgb(tmp_path, swapped_profile, name, mode):
+    image = Image.new('RGB', (16, 16), (250, 20, 20)).convert(mode)
+    red, _, blue = read_image(save(tmp_path, image, name, icc_profile=swapped_profile))[8, 8]
+    assert red < 60 < 240 < blue
+
+
+def test_transparency_is_kept_apart_from_the_profile(tmp_path, swapped_profile):
+    image = Image.new('RGBA', (4, 4), (250, 20, 20, 0))
+    assert (read_image(save(tmp_path, image, icc_profile=swapped_profile)) == 255).all()
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'L', 'LA', 'CMYK'])
+@pytest.mark.parametrize('profile', ['sRGB', 'damaged'])
+def test_other_profiles_change_nothing(tmp_path, mode, profile):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+    image = Image.new('RGB', (8, 8), (200, 100, 50)).convert(mode)
+    plain = read_image(save(tmp_path, image, 'plain.tif'))
+    content = srgb if profile == 'sRGB' else srgb[:300]
+    with_profile = read_image(save(tmp_path, image, 'with.tif', icc_profile=content))
+    assert (plain == with_profile).all()
+
+
+@pytest.mark.parametrize('limit', ['-5', 'many', 'nan'])
+def test_a_limit_of_pixels_that_is_none_is_refused(limit):
+    done = subprocess.run(
+        [sys.executable, '-c', 'import dynaseg.io.reading'],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'DYNASEG_MAX_MEGAPIXELS': limit},
+    )
+    assert f"ValueError: DYNASEG_MAX_MEGAPIXELS must be a number of megapixels, got '{limit}'" in (
+        done.stderr
+    )
+
+
+def test_lack_of_memory_is_no_damage(tmp_path, picture, monkeypatch):
+    path = save(tmp_path, Image.fromarray(picture))
+
+    def fail(image):
+        raise MemoryError
+
+    monkeypatch.setattr('PIL.PngImagePlugin.PngImageFile.load', fail)
+    with pytest.raises(MemoryError):
+        read_image(path)

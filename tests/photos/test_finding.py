@@ -115,6 +115,8 @@ def test_known_names_are_kept_whatever_comes_before():
 def test_names_are_text_and_short():
     undecodable = Path(os.fsdecode(b'caf\xe9.jpg'))
     long = Path('é' * 120 + '.jpg')
-    names = name_outputs([undecodable, long], {})
+    many = Path(os.fsdecode(b'\xe9' * 120 + b'.jpg'))  # each of which becomes three bytes
+    names = name_outputs([undecodable, long, many], {})
     assert names[undecodable] == 'caf\N{REPLACEMENT CHARACTER}'
     assert names[long] == 'é' * 100
+    assert names[many] == '\N{REPLACEMENT CHARACTER}' * 66

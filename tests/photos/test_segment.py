@@ -4,7 +4,9 @@ import os
 import re
 import signal
 import time
+import weakref
 from hashlib import blake2b
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ import torch
 from PIL import Image
 from running import CHOICE, SETTINGS, check_outputs, list_outputs, load, read_map, run
 from scipy import ndimage
-from stand_ins import Counting, Failing, Raising, segment_one
+from stand_ins import Counting, Failing, Raising, segment, segment_one
 
 from dynaseg.io.reading import read_image
+from dynaseg.photos import segment as segment_module
 from dynaseg.photos.finding import find_images
 from dynaseg.photos.outputs import OUTPUTS, output_paths
 from dynaseg.photos.segment import DefectError, Job
@@ -349,3 +352,40 @@ def test_the_seconds_of_an_image_are_its_own(tmp_path, photos, monkeypatch):
     job = Job(predict, lambda name, image, done: {})
     records = job([(photos / f'{name}.png', name) for name in 'abc'])
     assert [record['seconds'] for record in records] == [2, 2, 2]
+
+
+class Filling:
+    """Fills the memory with one large object a call, which does not do for several images."""
+
+    def __init__(self):
+        self.filled = []
+
+    def __call__(self, images):
+        large = np.zeros(len(images))
+        self.filled.append(weakref.ref(large))
+        if len(images) > 1:
+            raise MemoryError
+        assert sum(one() is not None for one in self.filled) == 1
+        return segment(images)
+
+
+def test_what_filled_the_memory_is_let_go_before_images_are_tried_one_by_one(tmp_path, photos):
+    records = run(photos, tmp_path / 'out', Filling(), batch_size=5)
+    assert not any('error' in record for record in records)
+
+
+@pytest.mark.parametrize('step', ['read_image', 'OutputWriter.__call__'])
+def test_lack_of_memory_beside_the_network_costs_the_image_alone(
+    tmp_path, photos, monkeypatch, step
+):
+    whole = attrgetter(step)(segment_module)
+
+    def fail(*args):
+        if any(str(one).endswith(('b.png', 'b')) for one in args):
+            raise MemoryError
+        return whole(*args)
+
+    monkeypatch.setattr(f'dynaseg.photos.segment.{step}', fail)
+    records = run(photos, tmp_path / 'out')
+    errors = [record.get('error') for record in records]
+    assert errors == [None, 'too large for the memory that is free (MemoryError)', *[None] * 3]

@@ -1,0 +1,84 @@
+"""Values beyond 8 bits, as cameras, microscopes and aerial surveys have them."""
+
+import logging
+from os import PathLike
+
+import numpy as np
+from PIL import Image
+
+ORIENTATION_TAG = 0x0112  # of TIFF and EXIF
+_FULL_SCALES = (1, 255, 1023, 4095, 16383, 65535)
+_ALPHA = (1, 2)  # of TIFF's ExtraSamples: other bands are no transparency
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # of its PhotometricInterpretation
+
+
+def to_8_bits(values: np.ndarray) -> np.ndarray:
+    """Scale values to 0 to 255, as :func:`dynaseg.io.reading.read_image` documents.
+
+    Args:
+        values: integers or floating point, of any shape.
+
+    Returns:
+        uint8, of the same shape.
+
+    Examples:
+        >>> to_8_bits(np.array([0, 1000, 4095]))  # 12 bits
+        array([  0,  62, 255], dtype=uint8)
+    """
+    scales = _FULL_SCALES if values.dtype.kind == 'f' else _FULL_SCALES[1:]
+    values = np.nan_to_num(values.astype(np.float64), copy=False, posinf=0, neginf=0)
+    low, high = values.min(), values.max()
+    scale = next((scale for scale in scales if high <= scale), None)
+    if low < 0 or scale is None:
+        values -= low
+        scale = max(high - low, np.finfo(float).tiny)
+    values /= scale
+    values *= 255
+    return np.round(values, out=values).astype(np.uint8)
+
+
+def read_deep_tiff(path: str | PathLike) -> Image.Image:
+    """Read the first picture of a TIFF in full precision, which Pillow does for grey alone.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its first three bands or, where there are fewer, its first one: RGB or grey, or RGBA where
+        a band is its transparency; scaled by :func:`to_8_bits`, all bands alike. Its EXIF data has
+        the orientation.
+
+    Raises:
+        ValueError: if its colours are of another kind, it is too large (see
+            :func:`dynaseg.io.reading.read_image`), damaged, or of a compression that needs
+            ``imagecodecs``.
+    """
+    import tifffile  # slow to import, and few need it
+
+    logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # what is damaged is an error here
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
+            raise ValueError(f'its colours are {page.photometric.name}')
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and page.imagewidth * page.imagelength > 2 * limit:
+            raise Image.DecompressionBombError
+        bands = page.asarray().reshape(page.shaped)[:, 0]  # (S, H, W, s), S or s is 1
+        orientation = page.tags.valueof(ORIENTATION_TAG, 1)
+    bands = bands.transpose(1, 2, 0, 3).reshape(page.imagelength, page.imagewidth, -1)
+    number = 3 if bands.shape[2] >= 3 else 1
+    pixels = to_8_bits(bands[..., :number])
+    if page.photometric == _WHITE_IS_ZERO:
+        pixels = 255 - pixels
+    if page.extrasamples[:1] and page.extrasamples[0] in _ALPHA and bands.shape[2] > number:
+        alpha = _scale_alpha(bands[..., number])
+        pixels = np.dstack([np.repeat(pixels, 3 // number, axis=2), alpha])
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.getexif()[ORIENTATION_TAG] = orientation
+    return image
+
+
+def _scale_alpha(values: np.ndarray) -> np.ndarray:
+    """Scale a band of transparency, whose largest value is opaque, to 8 bits."""
+    opaque = np.iinfo(values.dtype).max if values.dtype.kind in 'iu' else 1.0
+    return np.round(np.clip(values / opaque, 0, 1) * 255).astype(np.uint8)
