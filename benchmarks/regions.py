@@ -139,9 +139,13 @@ GROUPS: dict[str, dict[str, Row]] = {
         'least area 100 pixels': partial(recipe, min_area=100),
     },
     'suppression': {
-        'texture suppression 1': cost_without(texture=1.0),
-        'texture suppression 1.25': cost_without(texture=1.25),
-        'texture suppression 1.25, seed 1': partial(cost_without(texture=1.25), seed=1),
+        **{
+            f'texture suppression {texture:g}' + (f', seed {seed}' if seed else ''): partial(
+                cost_without(texture=texture), seed=seed
+            )
+            for texture in (1.0, 1.25)
+            for seed in range(3)
+        },
         'texture suppression 1.25, without fits': partial(
             cost_without(texture=1.25), kinds=('none',)
         ),
