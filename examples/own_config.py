@@ -1,4 +1,4 @@
-# A config of one's own: the recipe for a folder of images, with 8 clusters, on small images.
+# Your own config: the recipe for a folder of images, with 8 clusters and a short schedule.
 #   mim train dynaseg own_config.py --gpus 1 --no-validate \
 #       --cfg-options data.train.img_dir=PHOTOS
 from dynaseg.mmseg.configs import find_config
