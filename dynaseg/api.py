@@ -15,10 +15,10 @@ from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
 from dynaseg.photos.exports import EXPORTS
 from dynaseg.photos.finding import find_images
-from dynaseg.photos.outputs import OUTPUTS
+from dynaseg.photos.outputs import GEOTIFF_FOLDER, OUTPUTS
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
 from dynaseg.photos.results import Results
-from dynaseg.photos.segment import Predictor, segment_files
+from dynaseg.photos.segment import Predictor, RunStoppedError, segment_files
 from dynaseg.predictor import Segmentation, make_region_predictor
 from dynaseg.version import __version__
 
@@ -66,7 +66,7 @@ def load_predictor(
                 raise
             raise ImportError(
                 f'configs and checkpoints need OpenMMLab, of which {error.name} is missing: see '
-                '"Installing" in the README of DynaSeg for pip install "dynaseg[mmseg]"'
+                '"Into an existing environment" in docs/install.md of DynaSeg'
             ) from error
         config = config or 'dynaseg/segment.py'
         return build_predictor(
@@ -176,12 +176,13 @@ def segment_images(
         regions: likewise.
         min_area: likewise.
         workers: processes of one thread that work side by side on a CPU; as many as the cores, the
-            memory and the images allow where None.
+            memory and the images allow where None. A GPU takes batches, in one process.
         scheduler: address of a Dask scheduler, such as ``'tcp://HOST:8786'``, whose workers see the
             files by the same paths; they segment in place of this machine, with the same results.
         export: formats of other tools that the regions are written in as well: ``'coco'``
             (:func:`dynaseg.photos.exports.export_coco`) and ``'geotiff'``
-            (:func:`dynaseg.photos.exports.export_geotiff`).
+            (:func:`dynaseg.photos.exports.export_geotiff`). Whether they can be written is checked
+            before the first image is segmented.
         cfg_options: as for :func:`load_predictor`.
         names: as for :func:`load_predictor`.
 
@@ -225,15 +226,20 @@ def segment_images(
     others = Counter()
     files = find_images(
         inputs,
-        exclude=[Path(out_dir, folder) for folder in OUTPUTS],
+        exclude=[Path(out_dir, folder) for folder in (*OUTPUTS, GEOTIFF_FOLDER)],
         on_other=lambda path: others.update([Path(path).suffix.lower() or 'without a suffix']),
     )
     if others:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(others.items()))
         print(f'passed over, no images by their names: {kinds}', file=sys.stderr)
+    out_dir = Path(out_dir)
+    for name in export:
+        EXPORTS[name].check(out_dir, files)
     predictor, settings = load_predictor(config, checkpoint, device, seed, cfg_options, names)
     settings = {'version': __version__, **settings, **asdict(choice)}
     on_gpu = device.type != 'cpu'
+    if on_gpu and workers not in (None, 1):
+        raise ValueError(f'workers are processes on a CPU, and {device} is used: give device cpu')
     with Results(out_dir, settings, overwrite) as results:
         records = segment_files(
             files,
@@ -245,7 +251,11 @@ def segment_images(
             scheduler=scheduler,
         )
         for name in export:
-            path = EXPORTS[name](results.out_dir, records, settings.get('label_names', ()))
+            try:
+                path = EXPORTS[name].write(out_dir, records, settings.get('label_names', ()))
+            except OSError as error:
+                segmented = sum('error' not in record for record in records)
+                raise RunStoppedError(error, segmented) from error
             print(f'regions as {name}: {path}', file=sys.stderr)
     return records
 

@@ -10,7 +10,7 @@ import torch
 from dynaseg.api import load_image
 from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
-from dynaseg.photos.cutting import write_cut_out
+from dynaseg.photos.cutting import name_cut_out, write_cut_out
 from dynaseg.photos.marks import (
     BACKGROUND,
     SUBJECT,
@@ -84,7 +84,8 @@ def cut_out(
         keep: marks of the subject, as :func:`dynaseg.photos.marks.parse_mark` reads them.
         drop: marks of what is around it.
         marks: a PNG of marks; those of ``keep`` and ``drop`` are drawn over them.
-        out_dir: folder of the outputs: see :func:`dynaseg.photos.cutting.write_cut_out`.
+        out_dir: folder of the outputs, whose names are those of
+            :func:`dynaseg.photos.cutting.name_cut_out`.
         device: as for :func:`load_predictor`, like the seed.
         seed: likewise.
 
@@ -112,4 +113,5 @@ def cut_out(
     if found - NEEDED.keys():
         raise ValueError(f'{marks}: a cut-out takes 1 and 2, got {max(found) + 1}')
     labels = segment_marked(pixels, drawn, BACKGROUND, device, seed)
-    return write_cut_out(Path(out_dir), Path(image).stem, pixels, labels)
+    name = name_cut_out(Path(out_dir), Path(image))
+    return write_cut_out(Path(out_dir), name, pixels, labels)

@@ -4,8 +4,12 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -14,12 +18,37 @@ from skimage.measure import approximate_polygon, find_contours
 from dynaseg.core.regions.labels import find_region_labels
 from dynaseg.io.files import atomic_write
 from dynaseg.io.writing import read_label_map
-from dynaseg.photos.outputs import output_paths
+from dynaseg.photos.outputs import GEOTIFF_FOLDER, output_paths
+
+if TYPE_CHECKING:
+    from rasterio import DatasetReader
 
 COCO_NAME = 'coco.json'
-GEOTIFF_FOLDER = 'geotiff'
+INFO = {'info': {'description': 'regions by DynaSeg'}}
+SOFTWARE = {'TIFFTAG_SOFTWARE': 'DynaSeg'}
 CATEGORY = {'id': 1, 'name': 'region', 'supercategory': 'region'}
 TOLERANCE = 0.5  # pixels by which polygons may leave the outline
+
+
+def check_coco(out_dir: Path, files: Iterable[Path]) -> None:
+    """Check that regions can be exported as :func:`export_coco` does, before there are any.
+
+    Args:
+        out_dir: the folder of the outputs.
+        files: not used: any image will do.
+
+    Raises:
+        ValueError: if there is a ``coco.json`` that is not of DynaSeg.
+    """
+    path, beginning = out_dir / COCO_NAME, json.dumps(INFO)[:-1].encode()
+    if path.exists():
+        with path.open('rb') as file:
+            if file.read(len(beginning)) != beginning:
+                raise ValueError(_describe_foreign(path))
+
+
+def _describe_foreign(path: Path) -> str:
+    return f'{path} is of another program: move it, or choose another folder (--out-dir)'
 
 
 def export_coco(out_dir: Path, records: Iterable[dict], names: Sequence[str] = ()) -> Path:
@@ -89,7 +118,7 @@ def make_coco(file_name: str, size: tuple[int, int], annotations: Iterable[dict]
 def _head(images: list[dict], names: Sequence[str] = ()) -> dict:
     categories = [{**CATEGORY, 'id': place, 'name': name} for place, name in enumerate(names, 1)]
     return {
-        'info': {'description': 'regions by DynaSeg'},
+        **INFO,
         'licenses': [],
         'images': images,
         'categories': categories or [CATEGORY],
@@ -111,7 +140,7 @@ def describe_regions(regions: np.ndarray) -> Iterator[dict]:
         ({'size': [2, 3], 'counts': [0, 2, 1, 1, 2]}, [0, 0, 2, 2], 3)
     """
     size = list(regions.shape)
-    for label, place in enumerate(ndimage.find_objects(regions + 1)):
+    for label, place in enumerate(ndimage.find_objects(regions.astype(np.int64) + 1)):
         if place is None:
             continue
         rows, columns = place
@@ -170,6 +199,25 @@ def encode_mask(mask: np.ndarray) -> list[int]:
     return np.diff(changes, prepend=0, append=flat.size).tolist()
 
 
+def check_geotiff(out_dir: Path, files: Iterable[Path]) -> None:
+    """Check that regions can be exported as :func:`export_geotiff` does, before there are any.
+
+    Args:
+        out_dir: the folder of the outputs.
+        files: the images.
+
+    Raises:
+        ImportError: if rasterio is not installed; it says how to install it.
+        ValueError: if no image has a georeference, or there are GeoTIFFs that are not of DynaSeg.
+    """
+    rasterio = _import_rasterio()
+    for path in sorted((out_dir / GEOTIFF_FOLDER).glob('*.tif')):
+        if not SOFTWARE.items() <= _read_tags(rasterio, path).items():
+            raise ValueError(_describe_foreign(path))
+    if not any(_read_georeference(rasterio, file) for file in files):
+        raise ValueError('none of the images has a georeference to be kept in a GeoTIFF')
+
+
 def export_geotiff(out_dir: Path, records: Iterable[dict], names: Sequence[str] = ()) -> Path:
     """Write the regions of images with a georeference as GeoTIFF, ``geotiff/NAME.tif``.
 
@@ -184,14 +232,9 @@ def export_geotiff(out_dir: Path, records: Iterable[dict], names: Sequence[str] 
 
     Raises:
         ImportError: if rasterio is not installed; it says how to install it.
-        ValueError: if no image has a georeference.
     """
-    try:
-        import rasterio
-    except ImportError as error:
-        raise ImportError('GeoTIFF needs rasterio: pip install "dynaseg[geo]"') from error
+    rasterio = _import_rasterio()
     folder = out_dir / GEOTIFF_FOLDER
-    written = 0
     for record in records:
         place = None if 'error' in record else _read_georeference(rasterio, record['file'])
         if place is None:
@@ -205,28 +248,57 @@ def export_geotiff(out_dir: Path, records: Iterable[dict], names: Sequence[str] 
             ) as file,
         ):
             file.write(regions, 1)
-        written += 1
-    if not written:
-        raise ValueError('none of the images has a georeference to be kept in a GeoTIFF')
+            file.update_tags(**SOFTWARE)
     return folder
 
 
-def _read_georeference(rasterio: object, path: str) -> dict[str, object] | None:
+def _import_rasterio() -> ModuleType:
+    try:
+        import rasterio
+        import rasterio.errors
+    except ImportError as error:
+        raise ImportError('GeoTIFF needs rasterio: pip install "dynaseg[geo]"') from error
+    return rasterio
+
+
+def _read_georeference(rasterio: ModuleType, path: str | Path) -> dict[str, object] | None:
     """Read the coordinate reference system and transform of an image; None if it has none."""
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    with suppress(rasterio.errors.RasterioError), _open_raster(rasterio, path) as image:
+        if image.crs is not None:
+            return {'crs': image.crs, 'transform': image.transform}
+    return None
 
+
+def _read_tags(rasterio: ModuleType, path: Path) -> dict[str, str]:
+    """Read the tags of a GeoTIFF; none if it is damaged."""
+    with suppress(rasterio.errors.RasterioError), _open_raster(rasterio, path) as image:
+        return image.tags()
+    return {}
+
+
+@contextmanager
+def _open_raster(rasterio: ModuleType, path: str | Path) -> Iterator['DatasetReader']:
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        try:
-            with rasterio.open(path) as image:
-                if image.crs is None:
-                    return None
-                return {'crs': image.crs, 'transform': image.transform}
-        except RasterioError:
-            return None
+        warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(path) as image:
+            yield image
 
 
-EXPORTS: dict[str, Callable[[Path, Sequence[dict], Sequence[str]], Path]] = {
-    'coco': export_coco,
-    'geotiff': export_geotiff,
+@dataclass(frozen=True)
+class Export:
+    """A format of other tools.
+
+    Attributes:
+        check: raises ValueError or ImportError where the regions of images, of which there are
+            none yet, could not be written: of the folder of the outputs, and the images.
+        write: writes them, and returns where to: of the folder, the records and the labels' names.
+    """
+
+    check: Callable[[Path, Iterable[Path]], None]
+    write: Callable[[Path, Iterable[dict], Sequence[str]], Path]
+
+
+EXPORTS = {
+    'coco': Export(check_coco, export_coco),
+    'geotiff': Export(check_geotiff, export_geotiff),
 }

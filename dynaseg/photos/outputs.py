@@ -28,7 +28,10 @@ OUTPUTS = {
     'viewer': '.js',
     'viewer_full': '.js',
 }
+GEOTIFF_FOLDER = 'geotiff'
+CUT_OUTS = ('cutouts', 'masks')
 RECORDS_NAME = 'results.jsonl'  # beside the folders of outputs
+CUT_OUTS_NAME = '.cutouts.jsonl'  # beside those of cut-outs
 EXAMPLE_SIZE = 400  # pixels of the longer side at which examples of labels are looked for
 DISPLAY_SIZE = 1600  # pixels of the longer side, of what is looked at
 
@@ -62,7 +65,10 @@ def describe_content(content: bytes) -> list:
 
 def is_output_folder(folder: Path) -> bool:
     """Tell whether a folder holds outputs of an earlier run."""
-    return folder.name in OUTPUTS and (folder.parent / RECORDS_NAME).is_file()
+    if folder.name in CUT_OUTS:
+        return (folder.parent / CUT_OUTS_NAME).is_file()
+    is_one = folder.name in (*OUTPUTS, GEOTIFF_FOLDER, 'assets')
+    return is_one and (folder.parent / RECORDS_NAME).is_file()
 
 
 class OutputWriter:

@@ -168,7 +168,7 @@ class Results:
             self._stale_pages.add(page - 1)  # which now has a next one
 
     def _refuse_foreign_files(self) -> None:
-        for name in (page_name(0), 'assets', 'results.json'):
+        for name in (page_name(0), page_name(1), 'assets', 'results.json'):
             if (self.out_dir / name).exists():
                 raise ValueError(
                     f'{self.out_dir / name} is of another program, or of an earlier version of '

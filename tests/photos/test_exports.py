@@ -1,4 +1,7 @@
+import errno
 import json
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +9,10 @@ from PIL import Image
 from running import read_map, run
 
 from dynaseg import segment_images
-from dynaseg.photos.exports import describe_regions, export_coco, export_geotiff
+from dynaseg.photos.exports import EXPORTS, describe_regions, export_coco, export_geotiff
+from dynaseg.photos.segment import RunStoppedError
+
+ORIGIN = (500_000, 4_600_000, 10, 10)  # west and north in metres, and the size of a pixel
 
 
 def test_coco_annotations_are_the_regions_as_pycocotools_reads_them(tmp_path, photos):
@@ -56,26 +62,82 @@ def test_an_export_is_asked_for_by_name(tmp_path, photos, capsys):
     assert f'regions as coco: {tmp_path / "out/coco.json"}\n' in capsys.readouterr().err
 
 
-def test_georeferences_are_kept(tmp_path, photos):
+@pytest.fixture
+def field(photos):
+    """A photograph with a georeference, among others."""
     rasterio = pytest.importorskip('rasterio')
     pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30), dtype=np.uint8)
-    transform = rasterio.transform.from_origin(500_000, 4_600_000, 10, 10)
-    place = {'crs': 'EPSG:32633', 'transform': transform}
-    with rasterio.open(
-        photos / 'field.tif', 'w', 'GTiff', 30, 20, 3, dtype='uint8', **place
-    ) as file:
+    path = photos / 'field.tif'
+    place = {'crs': 'EPSG:32633', 'transform': rasterio.transform.from_origin(*ORIGIN)}
+    with rasterio.open(path, 'w', 'GTiff', 30, 20, 3, dtype='uint8', **place) as file:
         file.write(pixels)
+    return path
+
+
+def test_georeferences_are_kept(tmp_path, photos, field):
+    rasterio = pytest.importorskip('rasterio')
     folder = export_geotiff(tmp_path / 'out', run(photos, tmp_path / 'out'))
     assert [path.name for path in folder.iterdir()] == ['field.tif']
     with rasterio.open(folder / 'field.tif') as file:
         assert file.crs == rasterio.CRS.from_epsg(32633)
-        assert file.transform == transform
+        assert file.transform == rasterio.transform.from_origin(*ORIGIN)
         assert (file.read(1) == read_map(tmp_path / 'out/regions/field.png')).all()
 
 
-def test_images_without_a_georeference_are_said_so(tmp_path):
+def test_what_cannot_be_exported_is_said_before_images_are_segmented(tmp_path, monkeypatch):
     pytest.importorskip('rasterio')
     Image.new('RGB', (8, 6)).save(tmp_path / 'a.tif')
-    records = run(tmp_path / 'a.tif', tmp_path / 'out')
     with pytest.raises(ValueError, match='none of the images has a georeference'):
-        export_geotiff(tmp_path / 'out', records)
+        segment_images(tmp_path / 'a.tif', tmp_path / 'out', export=['geotiff'], device='cpu')
+    monkeypatch.setitem(sys.modules, 'rasterio', None)
+    with pytest.raises(ImportError, match='pip install "dynaseg'):
+        segment_images(tmp_path / 'a.tif', tmp_path / 'out', export=['geotiff'], device='cpu')
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('content', ['{"images": []}', '', '[]'])
+def test_annotations_of_another_program_stay(tmp_path, photos, content):
+    (tmp_path / 'out').mkdir()
+    path = tmp_path / 'out/coco.json'
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r'coco\.json is of another program'):
+        segment_images(photos, tmp_path / 'out', export=['coco'], device='cpu')
+    assert path.read_text() == content
+    assert [*path.parent.iterdir()] == [path]
+
+
+@pytest.mark.parametrize('damaged', [False, True])
+def test_geotiffs_of_another_program_stay(tmp_path, field, damaged):
+    path = tmp_path / 'out/geotiff/field.tif'
+    path.parent.mkdir(parents=True)
+    path.write_bytes(field.read_bytes()[: 40 if damaged else None])
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match=r'field\.tif is of another program'):
+        segment_images(field, tmp_path / 'out', export=['geotiff'], device='cpu')
+    assert path.read_bytes() == content
+
+
+def test_exports_are_written_again_by_a_further_run(tmp_path, field):
+    for _ in range(2):
+        records = segment_images(
+            field.parent, tmp_path / 'out', export=['coco', 'geotiff'], device='cpu'
+        )
+    assert len(records) == 6
+    assert len(json.loads((tmp_path / 'out/coco.json').read_text())['images']) == 6
+    assert [path.name for path in (tmp_path / 'out/geotiff').iterdir()] == ['field.tif']
+
+
+def test_an_export_that_cannot_be_written_costs_no_image(tmp_path, photos, monkeypatch):
+    def fail(*args):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setitem(EXPORTS, 'coco', replace(EXPORTS['coco'], write=fail))
+    with pytest.raises(RunStoppedError, match='No space left') as caught:
+        segment_images(photos / 'a.png', tmp_path / 'out', export=['coco'], device='cpu')
+    assert caught.value.segmented == 1
+
+
+def test_the_last_of_256_regions_is_described():
+    regions = np.arange(256, dtype=np.uint8).reshape(16, 16)  # as files of 8 bits are read
+    annotations = [*describe_regions(regions)]
+    assert [annotation['area'] for annotation in annotations] == [1] * 256

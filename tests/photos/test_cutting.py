@@ -1,0 +1,71 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dynaseg import segment_images
+from dynaseg.guided import cut_out
+from dynaseg.photos.finding import find_images
+
+
+@pytest.fixture
+def picture(tmp_path):
+    return save(tmp_path / 'one/a.png', (200, 30, 30))
+
+
+def save(path, colour):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((24, 32, 3), 90, np.uint8)
+    pixels[6:18, 8:24] = colour
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def cut(path, out_dir, keep='16,12'):
+    paths = cut_out(path, keep=[keep], drop=['2,2'], out_dir=out_dir, device='cpu')
+    return [str(path.relative_to(out_dir)) for path in paths]
+
+
+def test_a_picture_that_is_cut_again_takes_the_place_of_its_first_cut_out(picture, tmp_path):
+    out = tmp_path / 'out'
+    assert cut(picture, out) == ['cutouts/a.png', 'masks/a.png']
+    before = (out / 'masks/a.png').read_bytes()
+    assert cut(picture, out, keep='4,20') == ['cutouts/a.png', 'masks/a.png']
+    assert (out / 'masks/a.png').read_bytes() != before
+
+
+def test_pictures_of_one_name_have_cut_outs_of_their_own(picture, tmp_path):
+    out = tmp_path / 'out'
+    cut(picture, out)
+    before = (out / 'cutouts/a.png').read_bytes()
+    other = save(tmp_path / 'two/a.jpg', (30, 30, 200))
+    assert cut(other, out) == ['cutouts/a-2.png', 'masks/a-2.png']
+    assert cut(out / 'cutouts/a.png', out) == ['cutouts/a-3.png', 'masks/a-3.png']
+    assert (out / 'cutouts/a.png').read_bytes() == before
+    assert cut(other, out) == ['cutouts/a-2.png', 'masks/a-2.png']
+
+
+def test_masks_of_a_data_set_stay(picture, tmp_path):
+    mask = save(tmp_path / 'one/masks/a.png', (255, 255, 255))
+    before = mask.read_bytes()
+    assert cut(picture, picture.parent) == ['cutouts/a-2.png', 'masks/a-2.png']
+    assert mask.read_bytes() == before
+
+
+def test_a_note_that_was_cut_off_costs_itself_alone(picture, tmp_path):
+    out = tmp_path / 'out'
+    cut(picture, out)
+    notes = out / '.cutouts.jsonl'
+    assert json.loads(notes.read_text()) == {'file': str(picture), 'name': 'a'}
+    notes.write_text('{"file": "/b.p\n' + notes.read_text() + '[]\n')
+    assert cut(picture, out) == ['cutouts/a.png', 'masks/a.png']
+
+
+def test_cut_outs_and_exports_are_no_input(picture, tmp_path):
+    cut(picture, tmp_path / 'outputs')
+    segment_images(picture, tmp_path / 'outputs', device='cpu')
+    (tmp_path / 'outputs/geotiff').mkdir()
+    save(tmp_path / 'outputs/geotiff/a.tif', (0, 0, 0))
+    save(tmp_path / 'outputs/assets/legend.jpg', (0, 0, 0))
+    assert find_images(tmp_path) == [picture]
