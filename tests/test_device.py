@@ -32,5 +32,5 @@ def test_absent_and_unknown_devices_are_named(monkeypatch):
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason='there is one')
 def test_a_device_of_another_machine_is_named():
-    with pytest.raises(ValueError, match="device 'mps' is not there: .*MPS"):
+    with pytest.raises(ValueError, match=r"device 'mps' is not there: .*MPS"):
         find_device('mps')

@@ -12,7 +12,7 @@ except ImportError as error:
     raise ImportError('the app needs Gradio: pip install "dynaseg[app]"') from error
 
 from dynaseg.app.picture import Picture
-from dynaseg.app.saving import save_picture
+from dynaseg.app.saving import remove_older, save_picture
 from dynaseg.app.segmenting import Segmenter
 from dynaseg.io.files import IMAGE_SUFFIXES
 from dynaseg.photos.regions import DETAIL
@@ -79,7 +79,9 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
     def save(picture: Picture | None, detail: float) -> gr.Files:
         if picture is None:
             raise gr.Error('no picture is open')
-        folder = Path(mkdtemp(dir=segmenter.folder))
+        saved = segmenter.folder / 'saved'
+        remove_older(saved, KEPT)
+        folder = Path(mkdtemp(dir=saved))
         return gr.Files([*map(str, save_picture(folder, picture, detail))], visible=True)
 
     with gr.Blocks(title='DynaSeg', analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:

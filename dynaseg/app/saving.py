@@ -1,6 +1,8 @@
 """What is saved of a picture."""
 
 import json
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +51,11 @@ def save_picture(folder: Path, picture: Picture, detail: float) -> list[Path]:
     for path, content in zip(paths, contents.values(), strict=True):
         write_file(path, content)
     return paths
+
+
+def remove_older(folder: Path, seconds: float) -> None:
+    """Remove the folders in a folder, which is made, that are older than so many seconds."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if time.time() - path.stat().st_mtime > seconds:
+            shutil.rmtree(path, ignore_errors=True)

@@ -172,6 +172,29 @@ def read_names(path: str | PathLike) -> ClusterNames:
         raise ValueError(f'{path} holds no names of clusters: {error}') from error
 
 
+def read_names_of(path: str | PathLike, checkpoint: str | PathLike | None) -> ClusterNames:
+    """Read names of the clusters of a checkpoint, as :func:`read_names` does.
+
+    Args:
+        path: ``names.json``.
+        checkpoint: the file with the network's weights; None, or no file, where there is none.
+
+    Returns:
+        The names.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`read_names`, and if they are of another checkpoint.
+    """
+    names = read_names(path)
+    found = hash_file(checkpoint) if checkpoint and Path(checkpoint).is_file() else None
+    if names.checkpoint_sha256 not in (None, found):
+        raise ValueError(
+            f'{path}: names are of the clusters of another checkpoint than {checkpoint} (if the '
+            'clusters are the same, remove its checkpoint_sha256)'
+        )
+    return names
+
+
 def write_names(path: str | PathLike, names: ClusterNames) -> None:
     """Write names of clusters into a file that :func:`read_names` reads, whole or not at all."""
     content = {

@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -15,22 +16,25 @@ from dynaseg.io.files import write_file
 SUFFIX = '.pt'
 DIGEST = re.compile('[0-9a-f]{32}')
 GIB = 2**30
+MEASUREMENTS = 64  # of a folder, while a process fills it
 
 
 class FeatureCache:
     """Keeps what a frozen backbone computed, on disk, by the content of what it saw.
 
-    Levels are stored and given in float16 precision, the first time, too, so that a training with a
-    cache is the same whether or not it finds them there. A file is written whole or not at all; one
-    that cannot be read is computed anew. Several processes may share a folder.
+    Levels are computed in float32, whatever the training's precision, and stored and given in
+    float16 precision, the first time, too, so that a training with a cache is the same whether or
+    not it finds them there. A file is written whole or not at all; one that cannot be read is
+    computed anew. Several processes may share a folder.
 
     Args:
         backbone: the backbone. Its weights, when the first levels are wanted, are told apart.
         settings: what levels depend on besides weights and pixels, in words.
         folder: where levels are kept: in it a subfolder for each network with its settings, by
             their digest, and in that a file for each image.
-        max_gib: bound of the folder's size, in GiB. When it is reached, levels of other networks
-            are removed, those first that were used longest ago; then no more are stored.
+        max_gib: bound of the folder's size, in GiB. When it is reached, or the disk is full, levels
+            of other networks are removed, those first that were used longest ago; then no more are
+            stored. Of what other processes store meanwhile a process takes note now and then.
 
     Raises:
         ValueError: if the backbone is trained, so that its levels change, or ``max_gib`` is not
@@ -73,7 +77,11 @@ class FeatureCache:
         self.folder = self.root / digest(self.settings, *self.backbone.state_dict().values())
         self.folder.mkdir(parents=True, exist_ok=True)
         os.utime(self.folder)
+        self._measure_all()
+
+    def _measure_all(self) -> None:
         self.used = sum(self._measure(folder) for folder in self._list_folders())
+        self.unmeasured = 0
 
     def __call__(self, images: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
         """Get the levels of images, float32, on their device.
@@ -100,21 +108,35 @@ class FeatureCache:
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             print_log(f'{path} cannot be read and is computed anew: {error}', 'dynaseg')
         if levels is None:
-            levels = [level.half().cpu() for level in compute(image)]
+            with torch.autocast(image.device.type, enabled=False):
+                levels = [level.half().cpu() for level in compute(image)]
             self._store(path, levels)
         return [level.to(image.device, torch.float32) for level in levels]
 
     def _store(self, path: Path, levels: list[Tensor]) -> None:
+        if self.is_full:
+            return
         buffer = io.BytesIO()
         torch.save(levels, buffer)
         content = buffer.getvalue()
+        if self.used + len(content) > self.limit or self.unmeasured > self.limit / MEASUREMENTS:
+            self._measure_all()
         if self.used + len(content) > self.limit:
             self._remove_others(len(content))
-        if self.used + len(content) <= self.limit:
+        if self.used + len(content) > self.limit:
+            self._give_up('it is full')
+            return
+        try:
             write_file(path, content)
-            self.used += len(content)
-        elif not self.is_full:
-            print_log(f'{self.root} is full: further levels are not stored', 'dynaseg')
+        except OSError as error:
+            self._give_up(str(error))
+            return
+        self.used += len(content)
+        self.unmeasured += len(content)
+
+    def _give_up(self, reason: str) -> None:
+        if not self.is_full:
+            print_log(f'{self.root}: further levels are not stored ({reason})', 'dynaseg')
             self.is_full = True
 
     def _remove_others(self, size: int) -> None:
@@ -133,7 +155,11 @@ class FeatureCache:
 
     @staticmethod
     def _measure(folder: Path) -> int:
-        return sum(path.stat().st_size for path in folder.glob(f'*{SUFFIX}'))
+        sizes = 0
+        for path in folder.glob(f'*{SUFFIX}'):
+            with suppress(FileNotFoundError):  # another process may just have removed it
+                sizes += path.stat().st_size
+        return sizes
 
 
 class LevelMemory:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from mmcv import Config
 
-from dynaseg.io.names import hash_file, read_names
+from dynaseg.io.names import hash_file, read_names_of
 from dynaseg.mmseg.build import build_segmentor_from
 from dynaseg.mmseg.configs import load_config, merge_options
 from dynaseg.mmseg.models.predictors import TrainedPredictor
@@ -33,7 +33,8 @@ def build_predictor(
         device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
         seed: seed of the fresh weights, at least 0.
         cfg_options: changes of the config, as of :func:`dynaseg.mmseg.configs.merge_options`.
-        names: file of names of the checkpoint's clusters; see :mod:`dynaseg.io.names`.
+        names: file of names of the checkpoint's clusters (see :mod:`dynaseg.io.names`); that of the
+            config's ``test_cfg`` where None.
 
     Returns:
         The predictor, and what its segmentations depend on, as values of JSON: files by their
@@ -42,10 +43,11 @@ def build_predictor(
 
     Raises:
         FileNotFoundError, ValueError: as :func:`dynaseg.mmseg.build.build_segmentor_from` and
-            :func:`dynaseg.io.names.read_names`, and if the names are not those of the clusters.
+            :func:`dynaseg.io.names.read_names_of`, and if the names are not those of the clusters.
     """
     config = merge_options(load_config(config), cfg_options)
-    cluster_names = None if names is None else read_names(names)
+    names = names or (config.model.get('test_cfg') or {}).get('names')
+    cluster_names = None if names is None else read_names_of(names, checkpoint)
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
     try:
         predictor = segmentor.make_predictor(cluster_names)
@@ -63,12 +65,6 @@ def build_predictor(
         if os.path.isfile(checkpoint):
             settings['checkpoint_sha256'] = hash_file(checkpoint)
     if cluster_names is not None:
-        expected = cluster_names.checkpoint_sha256
-        if expected not in (None, settings.get('checkpoint_sha256')):
-            raise ValueError(
-                f'{names}: names are of the clusters of another checkpoint than {checkpoint} (if '
-                'the clusters are the same, remove its checkpoint_sha256)'
-            )
         settings |= {'names': os.path.basename(names), 'names_sha256': hash_file(names)}
         settings['names_made_from'] = cluster_names.made_from
     if isinstance(predictor, TrainedPredictor):

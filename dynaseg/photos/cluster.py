@@ -1,6 +1,7 @@
 """Images segmented by a Dask cluster in place of processes of this machine."""
 
 import pickle
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -29,7 +30,8 @@ def run_on_cluster(
     """Run a job on tasks by the workers of a Dask cluster.
 
     Workers that die are no loss: the scheduler gives their tasks to others, as often as its
-    ``distributed.scheduler.allowed-failures`` says. Workers see the files by the same paths.
+    ``distributed.scheduler.allowed-failures`` says. Workers that join later take part. All see the
+    files by the same paths.
 
     Args:
         job: what is done.
@@ -62,16 +64,20 @@ def run_on_cluster(
         file.flush()
         given = {}
 
-        def give(number: int) -> list:
+        def give() -> list:
+            """Give tasks to the workers of now: some may have joined, or gone."""
+            wanted = TASKS_A_THREAD * sum(client.nthreads().values()) - len(given)
             new = {
                 client.submit(_do, file.name, task, pure=False): task
-                for task in islice(waiting, number)
+                for task in islice(waiting, max(wanted, 0 if given else 1))
             }
             given.update(new)
             return list(new)
 
-        threads = sum(client.nthreads().values())
-        finished = as_completed(give(TASKS_A_THREAD * max(threads, 1)))
+        if not client.nthreads():
+            print(f'waiting for a worker of {address}', file=sys.stderr)
+            client.wait_for_workers(1)
+        finished = as_completed(give())
         for future in finished:
             task = given.pop(future)
             try:
@@ -80,7 +86,7 @@ def run_on_cluster(
                 result = abandon(task)
             except CancelledError as error:
                 raise ConnectionError(f'the Dask scheduler at {address} went away') from error
-            finished.update(give(1))
+            finished.update(give())
             yield result
 
 

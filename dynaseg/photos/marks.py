@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from dynaseg.io.reading import ImageReadError
 
 SUBJECT, BACKGROUND = 0, 1
 WIDTH_SHARE = 0.006  # of the longer side: how wide clicks and lines are
 SAME = 48  # of 255: the same pixel of a photograph, as another program decodes it, differs by less
+SOFT = 3  # pixels: how wide the edge between two strokes may be in which colours mix
 STRONG = 128  # of 255, between a colour's channels: less is the soft edge of a stroke
 _POINT = re.compile(r'\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*')
 
@@ -145,7 +147,8 @@ def label_colours(painted: np.ndarray) -> np.ndarray:
     """Label painted pixels: green ones are the subject, red ones the background.
 
     Args:
-        painted: RGBA, uint8, (H, W, 4). What is transparent, black, grey or white is not marked.
+        painted: RGBA, uint8, (H, W, 4). What is transparent, black, grey or white is not marked,
+            nor are soft edges between the two colours.
 
     Returns:
         Label of each marked pixel, and -1 for the others, int32, (H, W).
@@ -153,16 +156,22 @@ def label_colours(painted: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: if pixels have other colours; it says where.
     """
-    is_marked = (painted[..., 3] >= 128) & (np.ptp(painted[..., :3], axis=2) >= 64)
-    strange = np.argwhere(is_marked & _is_strange(painted))
+    is_coloured = (painted[..., 3] >= 128) & (np.ptp(painted[..., :3], axis=2) >= 64)
+    is_marked = is_coloured & ~_is_strange(painted)
+    labels = np.where(painted[..., 1] > painted[..., 0], SUBJECT, BACKGROUND)
+    labels = np.where(is_marked, labels, -1).astype(np.int32)
+    is_strange = is_coloured & ~is_marked
+    if is_strange.any():
+        is_blue = painted[..., 2] >= painted[..., :2].max(axis=2)
+        is_strange &= is_blue | ~(_is_near(labels == SUBJECT) & _is_near(labels == BACKGROUND))
+    strange = np.argwhere(is_strange)
     if len(strange):
         y, x = strange[0]
         raise ValueError(
             f'the colour at {x},{y} is neither green (subject) nor red (background); paint on an '
             'empty layer of the size of the photograph, or over the photograph itself'
         )
-    labels = np.where(painted[..., 1] > painted[..., 0], SUBJECT, BACKGROUND)
-    return np.where(is_marked, labels, -1).astype(np.int32)
+    return labels
 
 
 def erase_photo(painted: np.ndarray, photo: np.ndarray) -> np.ndarray:
@@ -183,6 +192,10 @@ def erase_photo(painted: np.ndarray, photo: np.ndarray) -> np.ndarray:
     marks = painted.copy()
     marks[is_photo | is_soft, 3] = 0
     return marks
+
+
+def _is_near(mask: np.ndarray) -> np.ndarray:
+    return ndimage.binary_dilation(mask, iterations=SOFT)
 
 
 def _is_strange(painted: np.ndarray) -> np.ndarray:

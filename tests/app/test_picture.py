@@ -1,11 +1,13 @@
 import json
+import os
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dynaseg.app.picture import Picture
-from dynaseg.app.saving import save_picture
+from dynaseg.app.saving import remove_older, save_picture
 from dynaseg.core.regions import RegionHierarchy
 
 GREEN, RED = (0, 176, 80, 255), (224, 32, 32, 255)
@@ -92,3 +94,14 @@ def test_what_is_saved_agrees(picture, tmp_path):
 def test_without_a_selection_regions_are_saved(picture, tmp_path):
     files = save_picture(tmp_path, picture, 0.5)
     assert [file.name for file in files] == ['strips-regions.png', 'strips-regions.json']
+
+
+def test_what_was_saved_long_ago_is_removed(tmp_path):
+    folder = tmp_path / 'saved'
+    remove_older(folder, 3600)
+    for name, age in (('old', 3700), ('new', 3500)):
+        (folder / name).mkdir()
+        (folder / name / 'a-mask.png').write_bytes(b'')
+        os.utime(folder / name, (time.time() - age,) * 2)
+    remove_older(folder, 3600)
+    assert [path.name for path in folder.iterdir()] == ['new']

@@ -240,7 +240,12 @@ def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ('limit', 'said'),
-    [('0.24', 'more than 0 megapixels'), ('inf', '(500, 500, 3)'), ('0.26', '(500, 500, 3)'), ('', '(500, 500, 3)')],
+    [
+        ('0.24', 'more than 0 megapixels'),
+        ('inf', '(500, 500, 3)'),
+        ('0.26', '(500, 500, 3)'),
+        ('', '(500, 500, 3)'),
+    ],
 )
 def test_the_limit_of_pixels_can_be_set(tmp_path, limit, said):
     path = save(tmp_path, Image.new('1', (500, 500)))

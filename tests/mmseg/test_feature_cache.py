@@ -1,4 +1,6 @@
+import errno
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,6 +84,52 @@ def test_the_folder_is_bounded_and_other_networks_leave_first(tmp_path, images):
     assert len(list(cache.folder.iterdir())) == 2  # no more than fit, after the others had gone
     assert len(stored(tmp_path)) == 3
     assert (tmp_path / 'mine' / 'levels.pt').exists()
+
+
+def test_what_other_processes_store_counts(tmp_path, images):
+    compute = Counting()
+    FeatureCache(frozen(), '', tmp_path / 'one')(images[:1], compute)
+    size = stored(tmp_path / 'one')[0].stat().st_size
+    tmp_path = tmp_path / 'shared'
+    first, second = (FeatureCache(frozen(), '', tmp_path, 2.5 * size / GIB) for _ in range(2))
+    for image, cache in zip(images.split(1), (first, second, first), strict=True):
+        cache(image, compute)
+    assert len(stored(tmp_path)) == 2
+
+
+def test_files_that_another_process_removes_meanwhile_do_not_count(tmp_path, images, monkeypatch):
+    FeatureCache(frozen(), '', tmp_path)(images, Counting())
+    found = Path.glob
+
+    def remove_and_give(folder, pattern):
+        paths = sorted(found(folder, pattern))
+        for path in paths[:1]:
+            path.unlink()
+        return paths
+
+    monkeypatch.setattr(Path, 'glob', remove_and_give)
+    FeatureCache(frozen(1), '', tmp_path)(images, Counting())
+
+
+def test_levels_are_of_full_precision_in_any_training(tmp_path, images):
+    backbone = frozen()
+    cache = FeatureCache(backbone, '', tmp_path)
+    with torch.autocast('cpu', torch.bfloat16):
+        (mixed,) = cache(images, lambda image: [backbone(image / 255)])
+    expected = backbone(images / 255).half().float()
+    assert torch.equal(mixed, expected)
+
+
+def test_a_full_disk_costs_no_training(tmp_path, images, monkeypatch, caplog):
+    def fail(path, content):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('dynaseg.mmseg.feature_cache.write_file', fail)
+    compute = Counting()
+    with caplog.at_level(logging.INFO, 'dynaseg'):
+        FeatureCache(frozen(), '', tmp_path)(images[[0, 1, 0]], compute)
+    assert compute.calls == 3
+    assert caplog.text.count('No space left on device') == 1
 
 
 def build(folder, frozen=True, **model):

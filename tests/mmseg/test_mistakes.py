@@ -273,6 +273,25 @@ def test_options_of_the_command_are_checked_as_the_config_is(write, refuse):
     assert 'model.decode_head.in_channels=128: expected 256' in message
 
 
+@pytest.mark.parametrize(
+    'option', ['fp16.loss_scale=512', 'optimizer_config.type=Fp16OptimizerHook']
+)
+def test_options_have_no_precision_that_has_no_effect(write, refuse, option):
+    message = refuse('train.py', write(''), '--cfg-options', option)
+    assert 'has no effect on a DynaSeg' in message
+    assert 'AmpOptimizerHook' in message
+
+
+def test_names_of_another_checkpoint_are_refused(write, refuse, tmp_path):
+    (tmp_path / 'names.json').write_text(
+        '{"names": {"0": "sky"}, "made_from": "a person", "checkpoint_sha256": "beef"}'
+    )
+    path = write("model = dict(test_cfg=dict(names='names.json'))", 'cnn')
+    message = refuse('test.py', path, 'scratch://0', '--eval', 'mIoU')
+    assert 'model.test_cfg.names: ' in message
+    assert 'another checkpoint than scratch://0' in message
+
+
 def test_data_is_named_with_its_folder(write, refuse):
     message = refuse('train.py', write("data = dict(val=dict(data_root='nowhere'))"))
     assert 'data.val: ' in message

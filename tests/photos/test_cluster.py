@@ -1,10 +1,12 @@
 import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from running import check_outputs, list_outputs, run
-from stand_ins import Dying, Raising, segment
+from stand_ins import Dying, Raising, Waiting, segment
 
 from dynaseg.photos.segment import DefectError, RunStoppedError
 
@@ -39,6 +41,34 @@ def test_a_worker_that_dies_loses_no_image(tmp_path, photos, cluster):
     predictor = Dying(tmp_path / 'notes', times=1)
     run(photos, tmp_path / 'out', predictor, scheduler=cluster.scheduler_address)
     assert len(list((tmp_path / 'notes').glob('*.death'))) == 1
+    assert len(check_outputs(tmp_path / 'out')) == 5
+
+
+def test_workers_that_join_later_take_part(tmp_path, photos, cluster):
+    for path in photos.iterdir():
+        Image.new('RGB', (16, 12), (255, 0, 0)).save(path)  # each waits until it is answered
+    (tmp_path / 'notes').mkdir()
+    cluster.scale(0)
+    with (
+        distributed.Client(cluster) as client,
+        socket.create_server(('localhost', 0)) as server,
+        ThreadPoolExecutor() as pool,
+    ):
+        server.settimeout(60)
+        predictor = Waiting(tmp_path / 'notes', server.getsockname()[1])
+        address = cluster.scheduler_address
+        records = pool.submit(run, photos, tmp_path / 'out', predictor, scheduler=address)
+        cluster.scale(1)
+        first, _ = server.accept()
+        cluster.scale(3)
+        client.wait_for_workers(3)
+        first.sendall(b'.')
+        waiting = [server.accept()[0] for _ in range(3)]  # as many as workers, at a time
+        for connection in waiting:
+            connection.sendall(b'.')
+        server.accept()[0].sendall(b'.')
+        assert len(records.result()) == 5
+    cluster.scale(2)
     assert len(check_outputs(tmp_path / 'out')) == 5
 
 

@@ -86,6 +86,33 @@ def test_other_colours_and_sizes_and_files_are_refused(tmp_path):
         read_marks(tmp_path / 'words.png', make_photo(3, 4))
 
 
+@pytest.mark.parametrize(
+    ('green', 'red'), [((0, 255, 0), (255, 0, 0)), ((0, 176, 80), (224, 32, 32))]
+)
+def test_strokes_may_cross(tmp_path, green, red):
+    large = Image.new('RGBA', (480, 320))
+    draw = ImageDraw.Draw(large)
+    draw.line([(40, 160), (440, 200)], (*green, 255), 48)
+    draw.line([(220, 20), (260, 300)], (*red, 255), 48)
+    layer = large.resize((120, 80), Image.Resampling.LANCZOS)
+    layer.save(tmp_path / 'marks.png')
+    labels = read_marks(tmp_path / 'marks.png', make_photo(80, 120))
+    assert labels[45, 30] == labels[45, 90] == 0
+    assert (labels[10:70, 60] == 1).sum() > 50
+    assert (labels == -1).mean() > 0.5
+
+
+@pytest.mark.parametrize('colour', [(200, 200, 0), (0, 0, 255)])
+def test_a_stroke_of_a_third_colour_is_refused_where_others_are(tmp_path, colour):
+    image = Image.new('RGBA', (60, 40))
+    draw = ImageDraw.Draw(image)
+    for x, one in enumerate([(0, 255, 0), colour, (255, 0, 0)]):
+        draw.rectangle([20 * x, 10, 20 * x + 19, 30], (*one, 255))
+    image.save(tmp_path / 'marks.png')
+    with pytest.raises(ImageReadError, match=r'colour at \d+,1\d is neither green'):
+        read_marks(tmp_path / 'marks.png', make_photo(40, 60))
+
+
 def test_a_photograph_may_be_painted_over(tmp_path):
     """Grass and a red flower are as green and red as marks; the strokes have soft edges."""
     rng = np.random.default_rng(0)

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from dynaseg.io.files import take_evenly
+from dynaseg.io.names import read_names_of
 from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
 from dynaseg.mmseg.checks.settings import check_metrics, check_settings
 from dynaseg.mmseg.checks.weights import list_random, read_weights, refuse_other_segmentor
+from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.resume import LATEST
 from dynaseg.mmseg.scratch import PREFIX, initialise
 
@@ -40,6 +42,7 @@ def check_command(config: Config, arguments: Namespace) -> None:
     """
     with naming('--cfg-options', *MISTAKES):
         config.merge_from_dict(arguments.cfg_options or {})
+        load_config(config)  # which checks what options may have changed
     if hasattr(arguments, 'checkpoint'):
         _check_requests(arguments)
         check_testing(config, arguments.checkpoint, arguments.eval or ())
@@ -132,6 +135,9 @@ def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[st
     if isinstance(config.data.test, Mapping):
         check_metrics('--eval', metrics, config.data.test)
     _check_checkpoint(_build_model(config), 'the checkpoint', checkpoint)
+    if names := (config.model.get('test_cfg') or {}).get('names'):
+        with naming('model.test_cfg.names', *MISTAKES):
+            read_names_of(names, checkpoint)
     dataset = _build_dataset(config, 'test')
     if metrics:
         _check_masks('data.test', dataset)

@@ -298,17 +298,27 @@ class DynaSeg(
         height, width = meta['img_shape'][:2]
         size = meta['ori_shape'][:2] if rescale else (height, width)
         probabilities = self.predict(img[:, :, :height, :width], size, meta)
-        labels = enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy()
+        return self._name(enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy())
+
+    def _name(self, labels: np.ndarray) -> np.ndarray:
+        """Make labels of clusters those of their names, if they have some."""
         if self.names is None:
             return labels
         table, names = self.names.number_labels(self.num_classes)
         return NamedLabels(table[labels], names)
 
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True):
-        """Refuse where images are fitted: each augmentation would have clusters of its own."""
+    def aug_test(
+        self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True
+    ) -> list[np.ndarray]:
+        """Label an image by the mean probabilities of its augmentations; as :meth:`simple_test`.
+
+        Raises:
+            NotImplementedError: if images are fitted: each augmentation would have clusters of its
+                own.
+        """
         if self.sees_whole_images:
             raise NotImplementedError('test_cfg.fit and .regions exclude test-time augmentation')
-        return super().aug_test(imgs, img_metas, rescale)
+        return [self._name(labels) for labels in super().aug_test(imgs, img_metas, rescale)]
 
     def show_result(
         self,

@@ -174,6 +174,44 @@ def test_names_are_labels(folder, together):
     assert 'cluster 1' not in page
 
 
+def test_names_in_a_config_are_settings_of_the_run(folder, tmp_path):
+    def segment():
+        option = f'model.test_cfg.names={tmp_path / "names.json"}'
+        return segment_images(
+            folder / 'photos/0.png',
+            tmp_path / 'out',
+            folder / 'config.py',
+            folder / 'a.pth',
+            'cpu',
+            cfg_options=[option],
+        )
+
+    write_names(tmp_path / 'names.json', ClusterNames(dict.fromkeys(range(CLUSTERS), 'sky'), ''))
+    assert segment()[0]['shares'] == {'sky': 1.0}
+    write_names(tmp_path / 'names.json', ClusterNames(dict.fromkeys(range(CLUSTERS), 'sea'), ''))
+    with pytest.raises(ValueError, match='the content of the names has changed'):
+        segment()
+    write_names(tmp_path / 'names.json', ClusterNames({0: 'sky'}, '', 'f00'))
+    with pytest.raises(ValueError, match=r'of another checkpoint than .*a\.pth'):
+        segment()
+
+
+def test_augmented_tests_have_names_too(folder):
+    model = build_segmentor_from(folder / 'config.py', folder / 'a.pth', 'cpu')
+    img = torch.randint(256, (1, 3, 40, 56), generator=torch.Generator().manual_seed(0)).float()
+    size = dict.fromkeys(('ori_shape', 'img_shape', 'pad_shape'), (40, 56, 3))
+    metas = [
+        [{'flip': False, **size}],
+        [{'flip': True, 'flip_direction': 'horizontal', **size}],
+    ]
+    with torch.no_grad():
+        (clusters,) = model.forward_test([img, img.flip(3)], metas)
+        model.names = ClusterNames(dict.fromkeys(range(0, CLUSTERS, 2), 'even'), 'a test')
+        (labels,) = model.forward_test([img, img.flip(3)], metas)
+    assert labels.names == ('even', 'unnamed')
+    assert np.array_equal(labels, clusters % 2)
+
+
 @pytest.mark.parametrize(
     ('names', 'config', 'message'),
     [
