@@ -56,7 +56,7 @@ def load_predictor(
     Raises:
         FileNotFoundError: if there is no config, checkpoint or file of names of that name.
         ImportError: if OpenMMLab is needed and not installed; it says how to install it.
-        ValueError: if the config, the checkpoint, the device, the seed or the names are unfit.
+        ValueError: if the config, the checkpoint, the device, the seed or the names are invalid.
     """
     if config is not None or checkpoint is not None or cfg_options:
         try:
@@ -93,21 +93,21 @@ def segment_image(
     Args:
         image: RGB, uint8, (H, W, 3), or grey, uint8, (H, W), or an image file, read as
             :func:`dynaseg.io.reading.read_image` says.
-        config: as for :func:`load_predictor`, like the others.
-        checkpoint: likewise.
-        device: likewise.
-        seed: likewise.
+        config: see :func:`load_predictor`.
+        checkpoint: see :func:`load_predictor`.
+        device: see :func:`load_predictor`.
+        seed: see :func:`load_predictor`.
         detail: of the regions, 0 (coarse) to 1 (fine).
         regions: number of regions, whatever the detail; those of the detail where None.
         min_area: share of the image below which a region is none.
-        names: as for :func:`load_predictor`.
+        names: see :func:`load_predictor`.
 
     Returns:
         The segmentation, with regions as asked for; cuts of its hierarchy, which has none that are
         too small, give others.
 
     Raises:
-        ValueError: if the image is no such array, or the choice of regions is unfit; and as
+        ValueError: if the image is no such array, or the choice of regions is invalid; and as
             :func:`load_predictor`.
         ImageReadError: if it is a file that cannot be read.
 
@@ -152,13 +152,13 @@ def segment_images(
     border, which holds the regions of every detail (:mod:`dynaseg.photos.hierarchy_file`). To look
     at: ``overlays/NAME.jpg``, the regions coloured and outlined, and ``index.html``, which shows
     all images, and in which regions are chosen and saved; the other folders are its. NAME is the
-    file's stem, numbered where files share one. ``results.jsonl`` has a line an image.
+    file's stem, numbered where files share one. ``results.jsonl`` has one line per image.
 
     Clusters of a trained network have the same number and colour in every image, and with ``names``
     those of their name; ``index.html`` then begins with a legend.
 
     Every file is written whole or not at all. An interrupted run goes on where it was when it is
-    called again with the same settings; images that are done and have not changed are passed over,
+    called again with the same settings; images that are done and have not changed are skipped,
     whichever call they come from. Progress, what was skipped and what was exported are reported on
     standard error.
 
@@ -166,15 +166,15 @@ def segment_images(
         inputs: files, folders (with their subfolders) and patterns such as ``'photos/*.jpg'``:
             read as :func:`dynaseg.io.reading.read_image` says.
         out_dir: folder for the outputs; it is made.
-        config: as for :func:`load_predictor`, like the next three.
-        checkpoint: likewise.
-        device: likewise.
-        seed: likewise.
+        config: see :func:`load_predictor`.
+        checkpoint: see :func:`load_predictor`.
+        device: see :func:`load_predictor`.
+        seed: see :func:`load_predictor`.
         overwrite: do these images again, and allow other settings than before. Outputs of other
             images stay.
-        detail: as for :func:`segment_image`, like the next two.
-        regions: likewise.
-        min_area: likewise.
+        detail: see :func:`segment_image`.
+        regions: see :func:`segment_image`.
+        min_area: see :func:`segment_image`.
         workers: processes of one thread that work side by side on a CPU; as many as the cores, the
             memory and the images allow where None. A GPU takes batches, in one process.
         scheduler: address of a Dask scheduler, such as ``'tcp://HOST:8786'``, whose workers see the
@@ -183,13 +183,13 @@ def segment_images(
             (:func:`dynaseg.photos.exports.export_coco`) and ``'geotiff'``
             (:func:`dynaseg.photos.exports.export_geotiff`). Whether they can be written is checked
             before the first image is segmented.
-        cfg_options: as for :func:`load_predictor`.
-        names: as for :func:`load_predictor`.
+        cfg_options: see :func:`load_predictor`.
+        names: see :func:`load_predictor`.
 
     Returns:
-        A record an image, in the order of ``inputs``: ``file`` (absolute path), ``name``, ``bytes``
-        and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in pixels),
-        ``regions`` and the ``detail`` that shows so many, ``clusters`` (how many there are in the
+        One record per image, in the order of ``inputs``: ``file`` (absolute path), ``name``,
+        ``bytes`` and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in
+        pixels), ``regions`` and the ``detail`` that shows so many, ``clusters`` (how many there are in the
         image), of a trained network the ``shares`` of the image that they have, by name, and
         ``examples`` (where each is to be seen: [x, y, radius] in pixels), ``iterations``,
         ``stop_reason`` and ``min_clusters`` (as in :class:`dynaseg.core.Fit`, or 'trained'),
@@ -200,8 +200,8 @@ def segment_images(
     Raises:
         FileNotFoundError: if no image, or no config or checkpoint of that name, is found.
         ValueError: if the config, the checkpoint, the device, the seed, the names, the choice of
-            regions or the workers are unfit, if another run is writing into ``out_dir`` or, unless
-            ``overwrite``, if it holds results of other settings or another's files.
+            regions or the workers are invalid, if another run is writing into ``out_dir`` or,
+            unless ``overwrite``, if it holds results of other settings or another's files.
         OSError: if the outputs cannot be written; ``segmented`` says how many images were before.
         RuntimeError: for an error of the program; what is done stays done.
 
@@ -231,7 +231,7 @@ def segment_images(
     )
     if others:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(others.items()))
-        print(f'passed over, no images by their names: {kinds}', file=sys.stderr)
+        print(f'ignored, not named as images: {kinds}', file=sys.stderr)
     out_dir = Path(out_dir)
     for name in export:
         EXPORTS[name].check(out_dir, files)

@@ -13,7 +13,7 @@ Segments photographs without labels and writes, into the output folder:
   labels/NAME.png      its clusters, numbered from 0, which may join parts that do not touch
   hierarchy/NAME.png   the strength of every border: the regions of every detail
   overlays/NAME.jpg    the regions, coloured and outlined over the image
-  results.jsonl        a line an image: regions, clusters, seconds, ...
+  results.jsonl        one line per image: regions, clusters, seconds, ...
 An interrupted run goes on where it was when the same command is given again."""
 EPILOG = """\
 examples:
@@ -21,8 +21,8 @@ examples:
   dynaseg segment photo.jpg --regions 5
   dynaseg segment holiday/ 'scans/**/*.tif' --out-dir segmented
 
-exit status: 0 all images are segmented, 1 some were not, 2 none was, 3 an error of the program,
-130 interrupted; what is done stays done"""
+exit status: 0 all images are segmented, 1 some or all were skipped, 2 nothing was started (an
+argument or a file is invalid), 3 a bug, 130 interrupted; finished outputs are kept"""
 
 
 def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +118,7 @@ def segment(args: argparse.Namespace) -> int:
     except Exception as error:
         traceback.print_exception(error)
         print(
-            'error: this is a fault of the program, not of an image; what was segmented is kept',
+            'error: this is a bug, not a bad image; what was segmented is kept',
             file=sys.stderr,
         )
         return 3

@@ -37,20 +37,20 @@ def segment_marked(
     """Segment one picture by what a person marked on it: cut a subject out, say.
 
     Args:
-        image: as for :func:`segment_image`.
+        image: see :func:`segment_image`.
         marks: clicks, lines and polygons (:class:`dynaseg.photos.marks.Mark`), or a PNG of them
             (:func:`dynaseg.photos.marks.read_marks`), or an array of the label of each marked
             pixel, from 0, and -1 for the others, integers, (H, W).
         rest: the label of what no mark touches, such as 1 for the background of a cut-out; None
             where it is to have the label of what is marked and most alike.
-        device: as for :func:`load_predictor`, like the seed.
-        seed: likewise.
+        device: see :func:`load_predictor`.
+        seed: see :func:`load_predictor`.
 
     Returns:
         Label of each pixel, int32, (H, W). Marked pixels have theirs.
 
     Raises:
-        ValueError: if the image or the marks are unfit.
+        ValueError: if the image or the marks are invalid.
 
     Examples:
         >>> image = np.zeros((12, 16, 3), np.uint8)
@@ -86,14 +86,14 @@ def cut_out(
         marks: a PNG of marks; those of ``keep`` and ``drop`` are drawn over them.
         out_dir: folder of the outputs, whose names are those of
             :func:`dynaseg.photos.cutting.name_cut_out`.
-        device: as for :func:`load_predictor`, like the seed.
-        seed: likewise.
+        device: see :func:`load_predictor`.
+        seed: see :func:`load_predictor`.
 
     Returns:
         The files that were written.
 
     Raises:
-        ValueError: if the image or the marks are unfit, or there are not both of the subject and
+        ValueError: if the image or the marks are invalid, or there are not both of the subject and
             of what is around it.
         OSError: if the files cannot be written.
     """

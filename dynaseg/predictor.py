@@ -34,7 +34,7 @@ class Segmentation:
         fit: how the clusters came about where a network was fitted to the image; None where it was
             trained.
         names: of the labels, from 0, where a label means the same in every image, as those of a
-            trained network do; None where labels are numbered anew for each image.
+            trained network do; None where labels are renumbered for each image.
         hierarchy: its regions from coarse to fine; None where there are clusters alone.
         regions: connected regions at the detail that was asked for, integers from 0, (H, W), or
             None.

@@ -113,7 +113,7 @@ def test_an_error_of_the_program_shows_where_and_is_status_3(run, capsys):
     message = capsys.readouterr().err
     assert 'Traceback' in message
     assert 'a bug' in message
-    assert 'a fault of the program' in message
+    assert 'this is a bug' in message
 
 
 @pytest.mark.parametrize(

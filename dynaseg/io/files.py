@@ -133,7 +133,7 @@ def walk_images(
     """Find the image files of a folder and its subfolders, by their suffixes.
 
     Args:
-        folder: the folder. Hidden files and folders are passed over.
+        folder: the folder. Hidden files and folders are skipped.
         skip: tells of a subfolder, by its path, that it is not to be searched.
         onerror: called with the error of a folder that cannot be listed.
         onother: called with the path of each file, not hidden, that is no image by its suffix.

@@ -42,7 +42,7 @@ class ClusterNames:
 
     Attributes:
         names: by cluster; several clusters may have one name.
-        made_from: who or what gave them, in words.
+        made_from: who or what gave them, as text.
         checkpoint_sha256: of the file with the network's weights, if they are of one.
 
     Raises:

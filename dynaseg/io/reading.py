@@ -58,7 +58,7 @@ class ImageReadError(ValueError):
 
     Args:
         path: the file.
-        reason: why, in words.
+        reason: why, as text.
     """
 
     def __init__(self, path: str | PathLike, reason: str) -> None:
@@ -82,7 +82,7 @@ def read_image(path: str | PathLike) -> np.ndarray:
     """Read a photograph as it is meant to be seen.
 
     JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF (where Pillow has it) and HEIC (where pillow-heif is
-    installed), told apart by their content. Of a file with several pictures the first is read, and
+    installed), recognised by their content. Of a file with several pictures the first is read, and
     of more than three bands the first three. EXIF orientation is applied; colours of an embedded
     profile are brought to sRGB; transparency is laid on white; grey, palette and CMYK become RGB.
     Values beyond 8 bits (16-bit, 32-bit, floating point) are divided by the smallest of 1 (floating

@@ -63,7 +63,7 @@ def export_coco(out_dir: Path, records: Iterable[dict], names: Sequence[str] = (
     Args:
         out_dir: the folder of the outputs.
         records: of its images, as :func:`dynaseg.segment_images` returns them; those that were
-            skipped are passed over.
+            skipped are left out.
         names: of the labels, from 0, where a label means the same in every image.
 
     Returns:
@@ -223,7 +223,7 @@ def export_geotiff(out_dir: Path, records: Iterable[dict], names: Sequence[str] 
 
     Args:
         out_dir: the folder of the outputs.
-        records: as for :func:`export_coco`. Images without a georeference are passed over.
+        records: as for :func:`export_coco`. Images without a georeference are left out.
         names: not used: the files hold regions.
 
     Returns:

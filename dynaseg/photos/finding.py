@@ -26,12 +26,12 @@ def find_images(
     Files are taken whatever their name, and even where they do not exist, so that reading them
     says what is wrong. Folders are searched with their subfolders, and patterns (``*``, ``?``,
     ``[...]``, ``**``) matched, for the suffixes of :func:`dynaseg.io.reading.read_image`'s formats;
-    hidden files and folders, and the outputs of earlier runs, are passed over.
+    hidden files and folders, and the outputs of earlier runs, are skipped.
 
     Args:
         inputs: one or several files, folders or patterns.
         exclude: folders that are not searched, such as those of the outputs.
-        on_other: called with each file of a folder that is passed over for its suffix.
+        on_other: called with each file of a folder that is ignored because of its suffix.
 
     Returns:
         Absolute paths, each once: inputs in their order, the files of each sorted by name.

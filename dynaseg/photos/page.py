@@ -33,7 +33,7 @@ class Overview:
         >>> overview.note(0, {'file': '/photos/a.jpg', 'seconds': 1.5})
         >>> overview.note(1, {'file': '/photos/sub/b.jpg', 'error': 'damaged'})
         >>> overview.describe(), overview.shorten('/photos/sub/b.jpg')
-        ('1 image · 1.5 s an image · 1 skipped', 'sub/b.jpg')
+        ('1 image · 1.5 s per image · 1 skipped', 'sub/b.jpg')
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Overview:
         seconds = [value for value in self._seconds if not math.isnan(value)]
         parts = [f'{len(seconds):,} image{"s" * (len(seconds) != 1)}']
         if seconds:
-            parts.append(f'{median(seconds):.1f} s an image')
+            parts.append(f'{median(seconds):.1f} s per image')
         if len(seconds) < len(self._seconds):
             parts.append(f'{len(self._seconds) - len(seconds):,} skipped')
         return ' · '.join(parts)

@@ -27,7 +27,7 @@ class RegionChoice:
         min_area: share of the image below which a region is none, 0 to below 1.
 
     Raises:
-        ValueError: if one of them is unfit.
+        ValueError: if one of them is invalid.
     """
 
     detail: float = DETAIL

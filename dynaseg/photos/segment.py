@@ -52,18 +52,18 @@ def segment_files(
         scheduler: address of a Dask cluster that does the work in place of this machine.
 
     Returns:
-        A record a file.
+        One record per file.
 
     Raises:
         RunStoppedError: if outputs cannot be written.
-        DefectError: if the predictor raises anything else, which is no fault of the images.
+        DefectError: if the predictor raises anything else, which is a bug, not a bad image.
     """
     files = list(files)
     names = name_outputs(files, results.names, results.is_foreign)
     pending = [(file, names[file]) for file in files if not results.is_done(file)]
     if len(pending) < len(files):
         done = f'{len(files) - len(pending):,} of {len(files):,} images'
-        print(f'{done} were done before; --overwrite does them anew', file=sys.stderr)
+        print(f'{done} were done before; --overwrite segments them again', file=sys.stderr)
     batches = [pending[first : first + batch_size] for first in range(0, len(pending), batch_size)]
     job = Job(predictor, OutputWriter(results.out_dir.absolute(), choice))
     segmented = 0
@@ -155,7 +155,7 @@ class Job:
     def _segment(
         self, images: list[np.ndarray]
     ) -> Iterator[tuple[Segmentation | Exception, float]]:
-        """Segment images at once or, where that fails, one by one; yields seconds an image, too."""
+        """Segment images at once or, where that fails, one by one, and time them."""
         if not images:
             return
         start = time.perf_counter()

@@ -76,7 +76,7 @@ def test_page_shows_what_the_record_says(record):
     second = record | {'file': '/photos/c.jpg', 'name': 'c', 'seconds': 3.15, 'regions': 1}
     checker = check(render([record, second], {'config': 'a.py', 'seed': 0, 'regions': None}))
     text = ''.join(checker.text)
-    assert '2 images · 2.2 s an image' in text
+    assert '2 images · 2.2 s per image' in text
     for expected in (
         'a&b <1>#?.jpg',
         'sub',
@@ -163,7 +163,7 @@ def test_overview_takes_the_last_record_of_an_image(record):
     overview = Overview()
     overview.note(0, {'file': '/photos/a.jpg', 'error': 'x'})
     overview.note(0, record | {'file': '/photos/a.jpg'})
-    assert overview.describe() == '1 image · 1.2 s an image'
+    assert overview.describe() == '1 image · 1.2 s per image'
     assert overview.num_pages == 1
 
 
