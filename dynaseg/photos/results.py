@@ -20,10 +20,10 @@ MAX_SAVING_SHARE = 0.05  # of the time of a run
 class Results:
     """The outputs of segmenting images into a folder, over as many runs as it takes.
 
-    ``results.jsonl`` holds the settings in its first line and one record per image in the others; of
-    several records of a file the last counts, and where settings changed there is a line of the new
-    ones. ``index.html``, ``index-2.html`` and so on show them. While it is open, no other
-    run can write into the folder.
+    ``results.jsonl`` holds the settings in its first line and one record per image in the others;
+    of several records of a file the last counts, and where settings changed there is a line of the
+    new ones. ``index.html``, ``index-2.html`` and so on show them. While it is open, no other run
+    can write into the folder.
 
     No file is written over that no run has noted as its own. A run notes an image's outputs in the
     hidden ``.claims.jsonl`` before it writes them, and in the image's record when they are there.
