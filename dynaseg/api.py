@@ -25,6 +25,9 @@ from dynaseg.version import __version__
 if TYPE_CHECKING:
     from mmcv import Config
 
+# More than half of a photograph's time goes to steps that run on the CPU anyway, and per-image fits
+# are small: several processes do more than one with a GPU.
+PHOTOS_DEVICE = 'cpu'
 GPU_BATCH = 16
 
 
@@ -44,7 +47,8 @@ def load_predictor(
         config: path of a config, a name under DynaSeg's ``configs/``, or a loaded config; what
             suits photographs where None.
         checkpoint: file with trained weights; fresh ones, drawn from ``seed``, where None.
-        device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
+        device: such as ``'cpu'`` or ``'cuda:1'``; where None, the GPU if there is one, but without
+            a config and a checkpoint the CPU, on which processes segment images side by side.
         seed: seed of the fresh weights, at least 0.
         cfg_options: changes of the config, such as ``'model.test_cfg.regions.num_fits=8'``.
         names: file of names of the checkpoint's clusters, which labels are then made of; see
@@ -58,7 +62,7 @@ def load_predictor(
         ImportError: if OpenMMLab is needed and not installed; it says how to install it.
         ValueError: if the config, the checkpoint, the device, the seed or the names are invalid.
     """
-    if config is not None or checkpoint is not None or cfg_options:
+    if _is_by_config(config, checkpoint, cfg_options):
         try:
             from dynaseg.mmseg.predictor import build_predictor
         except ImportError as error:
@@ -74,7 +78,8 @@ def load_predictor(
         )
     if names is not None:
         raise ValueError(f'{names}: names are of the clusters of a checkpoint, and none is given')
-    return make_region_predictor(find_device(device), seed), {'config': 'regions', 'seed': seed}
+    predictor = make_region_predictor(find_device(device or PHOTOS_DEVICE), seed)
+    return predictor, {'config': 'regions', 'seed': seed}
 
 
 def segment_image(
@@ -222,7 +227,12 @@ def segment_images(
     if unknown:
         raise ValueError(f'export must be among {[*EXPORTS]}, got {unknown[0]!r}')
     choice = RegionChoice(detail, regions, min_area)
+    if device is None and not _is_by_config(config, checkpoint, cfg_options):
+        device = PHOTOS_DEVICE
     device = find_device(device)
+    on_gpu = device.type != 'cpu'
+    if on_gpu and workers not in (None, 1):
+        raise ValueError(f'workers are processes on a CPU, and {device} is used: give device cpu')
     others = Counter()
     files = find_images(
         inputs,
@@ -237,9 +247,6 @@ def segment_images(
         EXPORTS[name].check(out_dir, files)
     predictor, settings = load_predictor(config, checkpoint, device, seed, cfg_options, names)
     settings = {'version': __version__, **settings, **asdict(choice)}
-    on_gpu = device.type != 'cpu'
-    if on_gpu and workers not in (None, 1):
-        raise ValueError(f'workers are processes on a CPU, and {device} is used: give device cpu')
     with Results(out_dir, settings, overwrite) as results:
         records = segment_files(
             files,
@@ -258,6 +265,14 @@ def segment_images(
                 raise RunStoppedError(error, segmented) from error
             print(f'regions as {name}: {path}', file=sys.stderr)
     return records
+
+
+def _is_by_config(
+    config: 'str | PathLike | Config | None',
+    checkpoint: str | PathLike | None,
+    cfg_options: Sequence[str],
+) -> bool:
+    return config is not None or checkpoint is not None or bool(cfg_options)
 
 
 def load_image(image: np.ndarray | str | PathLike) -> np.ndarray:

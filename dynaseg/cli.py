@@ -47,7 +47,10 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--names', metavar='JSON', help="names of the checkpoint's clusters, for labels and colours"
     )
-    parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
+    parser.add_argument(
+        '--device',
+        help='such as cpu or cuda:1 (cpu; with a config or a checkpoint the GPU, if there is one)',
+    )
     parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
     parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')
     parser.add_argument(
@@ -168,7 +171,7 @@ def add_cut_arguments(parser: argparse.ArgumentParser) -> None:
         help='marks painted in an editor, on an empty layer or over the photograph: green is kept, '
         'red dropped; or 1 and 2 in a grey or palette PNG',
     )
-    parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
+    parser.add_argument('--device', help='such as cpu or cuda:1 (cpu)')
     parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
     parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')
 
@@ -200,7 +203,10 @@ def add_app_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = APP_DESCRIPTION
     parser.add_argument('--config', help='as of dynaseg segment')
     parser.add_argument('--checkpoint', help='as of dynaseg segment')
-    parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
+    parser.add_argument(
+        '--device',
+        help='such as cpu or cuda:1 (cpu; with a config or a checkpoint the GPU, if there is one)',
+    )
     parser.add_argument(
         '--host',
         default='127.0.0.1',

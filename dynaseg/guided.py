@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dynaseg.api import load_image
+from dynaseg.api import PHOTOS_DEVICE, load_image
 from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
 from dynaseg.photos.cutting import name_cut_out, write_cut_out
@@ -64,7 +64,7 @@ def segment_marked(
         marks = read_marks(marks, image)
     elif not isinstance(marks, np.ndarray):
         marks = draw_marks(marks, size)
-    predictor = make_region_predictor(find_device(device), seed)
+    predictor = make_region_predictor(find_device(device or PHOTOS_DEVICE), seed)
     return predictor.segment_marked(image, marks, rest).labels
 
 

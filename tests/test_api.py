@@ -168,3 +168,17 @@ def test_the_package_offers_its_functions():
     assert all(hasattr(dynaseg, name) for name in dynaseg.__all__)
     with pytest.raises(AttributeError, match="'dynaseg' has no attribute 'segment_pictures'"):
         _ = dynaseg.segment_pictures
+
+
+def test_photographs_are_segmented_on_the_cpu_unless_a_device_is_named(
+    photo, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    segment_image(photo)
+    (record,) = segment_images(photo, tmp_path / 'out')
+    assert 'error' not in record
+    with pytest.raises(ValueError, match='workers are processes on a CPU, and cuda is used'):
+        segment_images(photo, tmp_path / 'out', device='cuda', workers=2)
+    with pytest.raises(ValueError, match='workers are processes on a CPU, and cuda is used'):
+        segment_images(photo, tmp_path / 'out', 'fsf_plain-cnn_fit-fast_folder.py', workers=2)
