@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 import dynaseg
-from dynaseg.api import load_predictor, segment_image
+from dynaseg.api import load_predictor, segment_image, segment_images
 from dynaseg.core.labels import connected_components
 from dynaseg.io.reading import ImageReadError
 from dynaseg.predictor import RegionPredictor
@@ -170,15 +170,14 @@ def test_the_package_offers_its_functions():
         _ = dynaseg.segment_pictures
 
 
-def test_photographs_are_segmented_on_the_cpu_unless_a_device_is_named(
-    photo, tmp_path, monkeypatch
-):
+def test_photographs_take_the_cpu_unless_a_device_is_named(photo, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     segment_image(photo)
-    (record,) = segment_images(photo, tmp_path / 'out')
+    Image.fromarray(photo).save(tmp_path / 'a.png')
+    (record,) = segment_images(tmp_path / 'a.png', tmp_path / 'out')
     assert 'error' not in record
     with pytest.raises(ValueError, match='workers are processes on a CPU, and cuda is used'):
-        segment_images(photo, tmp_path / 'out', device='cuda', workers=2)
+        segment_images(tmp_path, tmp_path / 'out', device='cuda', workers=2)
     with pytest.raises(ValueError, match='workers are processes on a CPU, and cuda is used'):
-        segment_images(photo, tmp_path / 'out', 'fsf_plain-cnn_fit-fast_folder.py', workers=2)
+        segment_images(tmp_path, tmp_path / 'out', 'fsf_plain-cnn_fit-fast_folder.py', workers=2)
