@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: the pictures of assets/, which lie beside docs/, are part of the site."""
+"""Hooks of MkDocs: assets/ and data/README.md, which lie beside docs/, are part of the site."""
 
 from pathlib import Path
 
@@ -7,12 +7,13 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ASSETS = 'assets'
+DATA = 'data/README.md'
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pictures, under the name of their folder."""
+    """Add the pictures and the page of the data sets, under the names of their folders."""
     root = Path(config.docs_dir).parent
-    for path in sorted((root / ASSETS).rglob('*.*')):
+    for path in (*sorted((root / ASSETS).rglob('*.*')), root / DATA):
         name = path.relative_to(root).as_posix()
         files.append(File(name, str(root), config.site_dir, config.use_directory_urls))
     return files
@@ -20,4 +21,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **kwargs) -> str:
     """Point to them as the site has them: in the repository they are one folder further up."""
-    return markdown.replace(f'](../{ASSETS}/', f']({ASSETS}/')
+    if page.file.src_uri == DATA:
+        return markdown.replace('](../docs/', '](../')
+    return markdown.replace(f'](../{ASSETS}/', f']({ASSETS}/').replace(f'](../{DATA}', f']({DATA}')
