@@ -1,4 +1,4 @@
-"""The method in plain PyTorch, NumPy, SciPy and scikit-image: no OpenMMLab, no file, no config."""
+"""The method in plain PyTorch, NumPy, SciPy and scikit-image: no OpenMMLab, files or configs."""
 
 from dynaseg.core.channels import image_channels
 from dynaseg.core.fitting import Fit, FitResult, Fitter

@@ -21,8 +21,8 @@ def image_channels(image: np.ndarray, kind: str | np.ndarray = 'texture') -> Ten
     Args:
         image: sRGB, uint8, or floating point in [0, 1], (H, W, 3).
         kind: ``'rgb'``: red, green and blue; ``'texture'``: colour and six measures of texture, see
-            :func:`texture_channels`; each less its mean and over its standard deviation. Or an
-            array of any channels, (C, h, w), which is taken as it is.
+            :func:`texture_channels`; each minus its mean, divided by its standard deviation. Or an
+            array of any channels, (C, h, w), which is used unchanged.
 
     Returns:
         The channels, float32, (C, h, w).
@@ -53,8 +53,8 @@ def texture_channels(lab: np.ndarray) -> np.ndarray:
 
     With l the lightness, G_0 = l and G_1 to G_4 = l smoothed at 1, 2, 4 and 8 pixels: Lab; the
     logarithms of |G_k - G_(k+1)| smoothed at 2 + 2 k, plus .002, k = 0 to 3; and of the gradient
-    (gx, gy) of G_1, whose length is m, (gx^2 - gy^2) / m and 2 gx gy / m smoothed at 4, over m
-    smoothed at 4, plus .02.
+    (gx, gy) of G_1, whose length is m, (gx^2 - gy^2) / m and 2 gx gy / m smoothed at 4, divided by
+    m smoothed at 4, plus .02.
 
     Args:
         lab: Lab / 100, float32, (3, H, W).
@@ -90,7 +90,7 @@ def principal_channels(level: np.ndarray, count: int, size: tuple[int, int]) -> 
         size: height and width of the channels.
 
     Returns:
-        The components with the most variance, over the root of their variances' mean, enlarged
+        The components with the most variance, divided by the root of their mean variance, enlarged
         bilinearly, float32, (count, *size).
     """
     features = level.reshape(len(level), -1).astype(np.float64)
@@ -110,7 +110,7 @@ def add_components(
     Args:
         channels: (C, h, w).
         features: levels, each (C_i, h_i, w_i).
-        components: how many of each of the first levels.
+        components: number of components of each of the first levels.
 
     Returns:
         The channels and the components, float32, (C + sum of components, h, w).

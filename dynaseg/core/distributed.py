@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """Add up a tensor over all processes of a training; alone, it is its own sum.
+    """Sum a tensor over all training processes; a single process gets it back unchanged.
 
-    All of them must call it. Gradients flow back to each.
+    All processes must call it. Gradients flow back to each.
 
     Examples:
         >>> import torch

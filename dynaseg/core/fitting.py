@@ -31,14 +31,14 @@ from dynaseg.core.sizes import (
 
 @dataclass
 class Fit:
-    """A network that was fitted to an image.
+    """A network fitted to an image.
 
     Attributes:
         network: the network, whose batch normalisation uses the statistics of its input.
-        weights: what was fitted, by the parameters' names, each (1, ...).
+        weights: the fitted parameters, by name, each (1, ...).
         num_clusters: clusters of the response map (q') at the start and after each step.
         losses: the loss at the start and after each step.
-        min_clusters: the number of clusters below which the image was not to fall.
+        min_clusters: the least number of clusters that the image was to keep.
         stop_reason: ``'min_clusters'``, ``'converged'`` or ``'iterations'``.
         bf16: whether it computes in bfloat16.
     """
@@ -57,7 +57,7 @@ class Fit:
         return len(self.losses) - 1
 
     def end(self, stop_reason: str, weights: Weights, row: int) -> None:
-        """Keep the weights of a row, and why the fit stopped there."""
+        """Store the weights of a row, and why the fit stopped there."""
         self.weights = {name: value[row : row + 1].detach() for name, value in weights.items()}
         self.stop_reason = stop_reason
 
@@ -80,39 +80,38 @@ class Fitter:
     """Fits a network to each image by stochastic gradient descent on :class:`DynaSegLoss`.
 
     Each image has its own copy of the weights, its own batch statistics, its own dynamic weight and
-    its own end, so an image's result does not depend on the others that it is fitted with. The
+    its own stopping point, so an image's result does not depend on the others in the batch. The
     networks of a batch run together, on a GPU as one network of grouped convolutions.
 
-    An image is finished when another step would leave fewer clusters than it is to have (the state
-    before that step is kept), when its labels have converged, or after ``iterations`` steps. No
-    annotation takes part in any of the three.
+    An image is finished when another step would leave fewer clusters than required (the state
+    before that step is kept), when its labels have converged, or after ``iterations`` steps. None
+    of the three uses annotations.
 
     Args:
-        loss: the loss, whose reduction is ``'none'``; DynaSeg's by default.
-        iterations: most steps an image.
+        loss: the loss, with reduction ``'none'``; DynaSeg's by default.
+        iterations: maximum number of steps per image.
         lr: learning rate.
         momentum: momentum.
-        fit_pixels: images of more pixels are fitted at a size of about that many, and the fitted
-            network then predicts at the image's own size; None fits at the image's own size, as
-            published.
-        predict_scale: the fitted network sees the image enlarged by this factor. Where regions
-            meet, convolutions give a strip labels of its own, which is so many times thinner then.
-        predict_pixels: the most pixels that the fitted network sees at once, which bounds the
-            memory; larger images are shrunk to it, and their labels enlarged. None for no bound.
+        fit_pixels: larger images are fitted at about this many pixels, and the fitted network then
+            predicts at the image's own size; None fits at the image's own size, as published.
+        predict_scale: the fitted network sees the image enlarged by this factor. Convolutions give
+            the strip where regions meet labels of its own; enlarging makes it thinner.
+        predict_pixels: maximum number of pixels that the fitted network sees at once, which bounds
+            memory; larger images are shrunk to it, and their labels enlarged. None for no limit.
         tol: an image's labels have converged when at most this share of its pixels changed since
-            the last check; None never stops for that.
+            the last check; None disables this.
         check_interval: steps between checks for convergence.
         refinement: moves the borders of the labels to the edges of the image, at the size at which
             the fitted network predicts (at most the image's own); None leaves them as predicted.
         min_region: connected components below this share of the image's pixels are merged into
-            their neighbours in the end; 0 keeps all. ``min_clusters`` holds for what is left.
-        marks_weight: weight of the cross-entropy on the pixels that a person marked; .5 as Kim et
-            al. have it.
+            their neighbours at the end; 0 keeps all. ``min_clusters`` still holds after that.
+        marks_weight: weight of the cross-entropy on the pixels that a person marked; .5 in Kim et
+            al.
         bf16: whether the network computes in bfloat16 (the loss and the weights stay in float32)
-            on processors that have it, about twice as fast; on others it stays in float32.
+            on processors that support it, about twice as fast; on others it stays in float32.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Examples:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8))
@@ -197,22 +196,22 @@ class Fitter:
 
         Args:
             networks: maps images (N, C, H, W) to response maps (N, q, h, w): the network from
-                whose weights every image starts, or one an image, which differ in their trainable
-                weights alone. They are left unchanged.
+                whose weights every image starts, or one per image, which differ only in their
+                trainable weights. They are left unchanged.
             images: normalised images, (N, C, H, W).
-            min_clusters: the least number of clusters of each image, or of all. One that has fewer
-                from the start is to keep those.
-            marks: label of each pixel that a person marked, 0 to q - 1, whose channel of the
-                response is to be the strongest there, and -1 for the others, int64, (N, H, W) at
+            min_clusters: the least number of clusters, for each image or for all. An image that
+                has fewer from the start must keep those.
+            marks: label of each pixel that a person marked, 0 to q - 1, the channel of the
+                response that should be strongest there, and -1 for the others, int64, (N, H, W) at
                 the images' size or a larger one.
 
         Returns:
-            One fit an image.
+            One fit per image.
 
         Raises:
             ValueError: if the images are not (N, C, H, W), there are not as many networks, numbers
-                of clusters or marks as images, or such a number is no positive integer.
-            FloatingPointError: if a loss becomes NaN or infinite; it says when, and which weights.
+                of clusters or marks as images, or such a number is not a positive integer.
+            FloatingPointError: if a loss becomes NaN or infinite; it names step and weights.
         """
         if images.ndim != 4 or 0 in images.shape:
             raise ValueError(f'images must be (N, C, H, W), got {tuple(images.shape)}')
@@ -231,7 +230,7 @@ class Fitter:
         if marks is not None:
             if marks.ndim != 3 or len(marks) != len(images):
                 raise ValueError(
-                    f'marks must be ({len(images)}, H, W), one map an image, '
+                    f'marks must be ({len(images)}, H, W), one map per image, '
                     f'got {tuple(marks.shape)}'
                 )
             marks = shrink_marks(marks, small.shape[2:]).to(small.device)
@@ -240,7 +239,7 @@ class Fitter:
         return fits
 
     def label(self, fit: Fit, image: Tensor) -> Tensor:
-        """Label an image by the network that was fitted to it.
+        """Label an image with the network fitted to it.
 
         Args:
             fit: the fit.
@@ -255,7 +254,7 @@ class Fitter:
         response = fit.respond(enlarge(seen, self.predict_scale, self.predict_pixels))
         labels = resize_maps(response, seen.shape[2:]).argmax(dim=1)
         if len(labels.unique()) < min_labels:
-            # They are there at the size of the fit; a cluster may be too small to be seen here.
+            # They exist at the size of the fit; a cluster may be too small to show up here.
             labels = fit.respond(limit_size(image, self.fit_pixels)).argmax(dim=1)
             labels = enlarge_labels(labels, seen.shape[2:])
         if self.refinement is not None:
@@ -275,7 +274,7 @@ class Fitter:
         marks: Tensor | None,
         fits: list[Fit],
     ) -> None:
-        """Take the steps, and write into each fit how its image, (N, C, h, w), fared."""
+        """Run the steps on images, (N, C, h, w), and record the course of each in its fit."""
         before = weights
         buffers = {name: torch.zeros_like(value) for name, value in weights.items()}
         checked = None
@@ -295,7 +294,7 @@ class Fitter:
                     own = {name: weight[row] for name, weight in weights.items()}
                     cause = describe_not_finite(own) or 'the weights are still finite'
                     raise FloatingPointError(f'loss {value} after {step} steps: {cause}')
-                if step == 0:  # what an image lacks from the start it cannot get back
+                if step == 0:  # clusters missing from the start cannot come back
                     fit.min_clusters = min(fit.min_clusters, count)
                 if count < fit.min_clusters:
                     fit.end('min_clusters', before, row)
@@ -337,7 +336,7 @@ class Fitter:
 
 
 def _widen(images: Tensor) -> Tensor:
-    """See a single pixel twice: it alone is nothing to normalise over."""
+    """Duplicate a single pixel: batch normalisation needs more than one value."""
     return images.expand(-1, -1, 1, 2) if images.shape[2:] == (1, 1) else images
 
 
@@ -345,5 +344,5 @@ def _one_each(values: object, kind: type, number: int, name: str) -> list:
     """Repeat a single value for every image, or check that there are as many as images."""
     values = [values] * number if isinstance(values, kind) else list(values)
     if len(values) != number:
-        raise ValueError(f'expected {number} {name}, one an image, got {len(values)}')
+        raise ValueError(f'expected {number} {name}, one per image, got {len(values)}')
     return values

@@ -6,7 +6,7 @@ from skimage.measure import label
 
 
 def renumber(labels: np.ndarray) -> np.ndarray:
-    """Number labels 0, 1, ... without gaps, in their order.
+    """Renumber labels 0, 1, ... without gaps, keeping their order.
 
     Args:
         labels: integers, any shape.
@@ -22,7 +22,7 @@ def renumber(labels: np.ndarray) -> np.ndarray:
     low, high = int(labels.min()), int(labels.max())
     if high - low >= labels.size:
         return np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
-    present = np.zeros(high - low + 1, dtype=bool)  # a table takes a tenth of the time of sorting
+    present = np.zeros(high - low + 1, dtype=bool)  # ten times faster than sorting
     places = labels.astype(np.int64) - low
     present[places] = True
     return (np.cumsum(present) - 1)[places]
@@ -47,12 +47,12 @@ def connected_components(labels: np.ndarray) -> np.ndarray:
                [2, 2, 0]], dtype=int32)
     """
     labels = check_label_map(labels, 'labels')
-    background = int(labels.min()) - 1  # no label: every pixel belongs to a component
+    background = int(labels.min()) - 1  # not a label: every pixel belongs to a component
     return label(labels, background=background, connectivity=1).astype(np.int32) - 1
 
 
 def check_label_map(labels: np.ndarray, name: str) -> np.ndarray:
-    """Raise ValueError, which gives the name, unless labels are a map of integers, (H, W)."""
+    """Raise ValueError with the name unless labels are a map of integers, (H, W)."""
     labels = np.asarray(labels)
     if labels.ndim != 2 or not labels.size or labels.dtype.kind not in 'iu':
         raise ValueError(
@@ -68,11 +68,11 @@ def merge_small_regions(labels: np.ndarray, min_pixels: int, min_labels: int = 1
     Args:
         labels: cluster of each pixel, integers, (H, W).
         min_pixels: components (4-connected) of fewer pixels are merged.
-        min_labels: number of labels that are to stay, if there are so many: of those with the
-            largest components, the largest component is not merged, however small.
+        min_labels: number of labels to keep, if there are that many: those with the largest
+            components keep their largest one, however small.
 
     Returns:
-        The labels, of the same type, (H, W); the input where every component is small.
+        The labels, of the same type, (H, W); the input if every component is small.
 
     Examples:
         >>> merge_small_regions(np.array([[0, 0, 0, 1], [0, 2, 0, 1]]), min_pixels=2)
@@ -103,7 +103,7 @@ def find_deepest_pixels(labels: np.ndarray) -> dict[int, tuple[int, int, float]]
 
     Returns:
         Row, column and the distance, in pixels, to the border of the label, by label; the
-        first of several pixels as deep.
+        first of several equally deep pixels.
 
     Examples:
         >>> find_deepest_pixels(np.repeat([[7, 7, 7, 7, 7, 2]], 5, axis=0))
@@ -115,7 +115,7 @@ def find_deepest_pixels(labels: np.ndarray) -> dict[int, tuple[int, int, float]]
         ends = [(1, 0) if each == axis else (0, 0) for each in (0, 1)]
         inside &= np.pad(same, ends) & np.pad(same, [end[::-1] for end in ends])
     depths = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] + 0.5
-    order = np.lexsort((-depths.ravel(), labels.ravel()))  # it is stable: the first of equal ones
+    order = np.lexsort((-depths.ravel(), labels.ravel()))  # stable: the first of equal ones
     present, firsts = np.unique(labels.ravel()[order], return_index=True)
     rows, columns = np.unravel_index(order[firsts], labels.shape)
     return {

@@ -20,11 +20,11 @@ REDUCTIONS = ('mean', 'none')
 
 
 def feature_similarity(response: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy between a response map and its cluster labels (Kim et al., eq. 2).
+    """Compute the cross-entropy of a response map with its cluster labels (Kim et al., eq. 2).
 
     Args:
         response: normalised response map, (N, q, H, W).
-        labels: cluster of each pixel, int64, (N, H, W); taken as constants.
+        labels: cluster of each pixel, int64, (N, H, W); treated as constants.
 
     Returns:
         The mean over the pixels of each image, (N,).
@@ -39,16 +39,16 @@ def feature_similarity(response: Tensor, labels: Tensor) -> Tensor:
 
 
 def marked_cross_entropy(response: Tensor, marks: Tensor) -> Tensor:
-    """Cross-entropy between a response map and the labels of the pixels that a person marked.
+    """Compute the cross-entropy of a response map with the labels of pixels that a person marked.
 
-    It is the scribble loss of Kim et al. (section 3.4).
+    This is the scribble loss of Kim et al. (section 3.4).
 
     Args:
         response: response map, (N, q, H, W).
         marks: label of each marked pixel, 0 to q - 1, and -1 for the others, int64, (N, H, W).
 
     Returns:
-        The mean over the marked pixels of each image, 0 where none is, (N,).
+        The mean over the marked pixels of each image, 0 if there are none, (N,).
 
     Examples:
         >>> import torch
@@ -61,7 +61,7 @@ def marked_cross_entropy(response: Tensor, marks: Tensor) -> Tensor:
 
 
 def spatial_continuity(response: Tensor) -> Tensor:
-    """Mean absolute difference between the responses of neighbouring pixels (Kim et al., eq. 3).
+    """Compute the mean absolute difference of neighbouring pixels' responses (Kim et al., eq. 3).
 
     Args:
         response: normalised response map, (N, q, H, W).
@@ -87,7 +87,7 @@ def spatial_continuity(response: Tensor) -> Tensor:
 
 
 def count_clusters(labels: Tensor, num_channels: int) -> Tensor:
-    """Number of distinct labels in each image (q'), without a host synchronisation.
+    """Count the distinct labels in each image (q'), without a host synchronisation.
 
     Args:
         labels: cluster of each pixel, int64 in [0, num_channels), (N, H, W).
@@ -106,12 +106,12 @@ def count_clusters(labels: Tensor, num_channels: int) -> Tensor:
 
 
 def dynamic_weight(num_clusters: Tensor, weighting: str = 'scf', mu: float | None = None) -> Tensor:
-    """Weight of the spatial continuity, from the number of clusters an image holds.
+    """Compute the weight of the spatial continuity from the number of clusters in an image.
 
     Args:
         num_clusters: q' of each image, (N,).
         weighting: ``'fsf'`` (feature similarity focus, q' / mu), ``'scf'`` (spatial continuity
-            focus, mu / q') or ``'fixed'`` (mu, as Kim et al.).
+            focus, mu / q') or ``'fixed'`` (mu, as in Kim et al.).
         mu: the constant; by default 15, 50 and 5, as published.
 
     Returns:
@@ -138,14 +138,14 @@ def dynamic_weight(num_clusters: Tensor, weighting: str = 'scf', mu: float | Non
 
 
 def cluster_shares(response: Tensor) -> Tensor:
-    """Share of a batch's pixels that each cluster holds, by soft assignment.
+    """Compute the share of a batch's pixels that each cluster holds, by soft assignment.
 
     Args:
         response: normalised response map, (N, q, H, W).
 
     Returns:
-        The mean over all pixels of the softmax of the responses, (q,). In a training of several
-        processes the pixels are those of all, which must all compute it.
+        The mean over all pixels of the softmax of the responses, (q,). In distributed training the
+        pixels are those of all processes, which must all compute it.
 
     Examples:
         >>> import torch
@@ -159,10 +159,10 @@ def cluster_shares(response: Tensor) -> Tensor:
 
 
 def marginal_entropy(response: Tensor) -> Tensor:
-    """Entropy of the mean assignment of a batch's pixels to clusters.
+    """Compute the entropy of the mean assignment of a batch's pixels to clusters.
 
-    It is highest, log q, where every cluster holds as many pixels as the others, and 0 where one
-    holds all; with the sharpness that the feature similarity asks for, it is the mutual
+    It is highest, log q, where all clusters hold equally many pixels, and 0 where one holds them
+    all; with the sharp assignments that the feature similarity favours, it is the mutual
     information of pixels and clusters (Bridle, Heading, MacKay, NeurIPS 1991).
 
     Args:
@@ -170,8 +170,8 @@ def marginal_entropy(response: Tensor) -> Tensor:
 
     Returns:
         A scalar, nats: -sum_k p_k log p_k, p the mean over all pixels of the softmax of the
-        responses. In a training of several processes the pixels are those of all, which must
-        all compute it.
+        responses. In distributed training the pixels are those of all processes, which must all
+        compute it.
 
     Examples:
         >>> import torch
@@ -180,26 +180,26 @@ def marginal_entropy(response: Tensor) -> Tensor:
         tensor(0.6931)
     """
     shares = cluster_shares(response)
-    tiny = torch.finfo(shares.dtype).tiny  # the gradient at 0 is that of a share next to it
+    tiny = torch.finfo(shares.dtype).tiny  # the gradient at 0 is that of the next larger share
     return -torch.xlogy(shares, shares.clamp(min=tiny)).sum()
 
 
 class DynaSegLoss(nn.Module):
     """Feature similarity plus dynamically weighted spatial continuity.
 
-    The labels are the argmax of the response map itself, so the loss needs no annotation. The
-    number of clusters and the weight are those of every image of the batch on its own.
+    The labels are the argmax of the response map itself, so the loss needs no annotations. The
+    number of clusters and the weight are computed per image.
 
     Args:
         weighting: ``'fsf'``, ``'scf'`` or ``'fixed'``; see :func:`dynamic_weight`.
         mu: constant of the weighting; by default 15, 50 and 5.
         entropy_weight: weight of :func:`marginal_entropy`, which is maximised and keeps the
-            clusters of a data set alive; it is of a batch and takes no part where each image has a
-            loss of its own.
-        reduction: ``'mean'`` over the images, or ``'none'`` for a value an image.
+            clusters of a data set alive; it is defined on a batch and left out where each image
+            has its own loss.
+        reduction: ``'mean'`` over the images, or ``'none'`` for one value per image.
 
     Raises:
-        ValueError: if an argument is none of those named, ``mu`` is not positive or
+        ValueError: if an argument is not one of those listed, ``mu`` is not positive or
             ``entropy_weight`` is negative.
 
     Examples:
@@ -265,7 +265,7 @@ class DynaSegLoss(nn.Module):
         return parts
 
     def without_reduction(self) -> 'DynaSegLoss':
-        """Make the same loss with a value an image, without the entropy, which is of a batch."""
+        """Make the same loss with one value per image, without the entropy, which needs a batch."""
         return DynaSegLoss(self.weighting, self.mu, reduction='none')
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""The networks that are fitted to images, in plain PyTorch, and how many are run at once."""
+"""The networks that are fitted to images, in plain PyTorch, and running many at once."""
 
 import copy
 import functools
@@ -25,7 +25,7 @@ class PlainCNN(nn.Module):
         out_indices: the blocks whose features are returned; the last one by default.
 
     Raises:
-        ValueError: if an entry of ``out_indices`` names no block.
+        ValueError: if an entry of ``out_indices`` is not a block.
 
     Examples:
         >>> import torch
@@ -112,13 +112,13 @@ def use_batch_statistics(network: nn.Module) -> nn.Module:
 def respond_each(
     network: nn.Module, weights: Weights, images: Tensor, bf16: bool = False
 ) -> Tensor:
-    """Compute each image's response map with weights of its own.
+    """Compute each image's response map with its own weights.
 
     Args:
         network: maps images to response maps.
-        weights: by the parameters' names, each (N, ...); those left out are the network's own.
+        weights: by parameter name, each (N, ...); those left out are the network's.
         images: normalised images, (N, C, H, W).
-        bf16: compute in bfloat16 where the processor has it.
+        bf16: compute in bfloat16 where the processor supports it.
 
     Returns:
         The response maps, float32, (N, q, h, w).

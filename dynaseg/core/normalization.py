@@ -12,11 +12,11 @@ class Normalization:
 
     Args:
         mean: of each channel, in the units of the pixels; ImageNet's by default, RGB, 0 to 255.
-        std: of each channel, likewise.
+        std: standard deviation of each channel, in the same units.
 
     Raises:
-        ValueError: if there are not as many of one as of the other, a deviation is not positive, or
-            a number is not finite.
+        ValueError: if the two differ in length, a deviation is not positive, or a number is not
+            finite.
 
     Examples:
         >>> Normalization(mean=(1.0,), std=(2.0,))(torch.tensor([[[[5]]]], dtype=torch.uint8))
@@ -30,12 +30,12 @@ class Normalization:
         finite = all(math.isfinite(value) for value in (*self.mean, *self.std))
         if len(self.mean) != len(self.std) or not finite or min(self.std) <= 0:
             raise ValueError(
-                'mean and std must be as many finite numbers, and std positive, '
+                'mean and std must be equally many finite numbers, and std positive, '
                 f'got {tuple(self.mean)} and {tuple(self.std)}'
             )
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalise images, (N, C, H, W), of any type of number; returns float32."""
+        """Normalise images, (N, C, H, W), of any numeric type; returns float32."""
         images = images.float() - torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
         for channel, std in zip(images.unbind(dim=1), self.std, strict=True):
             channel.copy_(channel.double() * (1 / std))  # rounded as MMCV's normalisation rounds

@@ -14,16 +14,16 @@ NEVER = -1
 
 @contextmanager
 def reused_memory() -> Iterator[bool]:
-    """Let the process reuse the memory of freed tensors, and give it back in the end.
+    """Let the process reuse the memory of freed tensors, and release it at the end.
 
-    By default the GNU C library maps every tensor above 32 MiB afresh and gives it back when it is
+    By default the GNU C library maps every tensor above 32 MiB afresh and unmaps it when it is
     freed, so the system zeroes and maps its pages again at every step: at 481 x 321 pixels and 100
-    channels that takes longer than the convolutions. The setting is the whole process's and stays.
-    What is kept is given back at the end, since the next image's tensors fit badly into what this
-    one's left: the process would grow to twice of what one image takes.
+    channels that takes longer than the convolutions. The setting affects the whole process and
+    stays. Memory is released at the end, since the next image's tensors fit badly into what this
+    one's left: the process would grow to twice what one image takes.
 
     Yields:
-        Whether the C library has such a setting.
+        Whether the C library has this setting.
     """
     mallopt, trim = (_find(name) for name in ('mallopt', 'malloc_trim'))
     found = mallopt is not None and trim is not None
@@ -39,7 +39,7 @@ def reused_memory() -> Iterator[bool]:
 def one_thread() -> Iterator[None]:
     """Compute in one thread, so that results do not depend on the number of cores.
 
-    Small networks gain nothing by more, and lose much where other processes compute beside them.
+    Small networks gain nothing from more, and lose much when other processes are computing.
 
     Examples:
         >>> with one_thread():
@@ -55,7 +55,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _find(name: str) -> Callable[..., int] | None:
-    """Find a function of the GNU C library; other ones have none of these."""
+    """Find a function of the GNU C library; others do not have these."""
     if not sys.platform.startswith('linux'):
         return None
     return getattr(ctypes.CDLL(None), name, None)

@@ -20,18 +20,18 @@ CHANNELS_AT_ONCE = 4  # bounds the memory to some forty float32 maps of the imag
 class GuidedFilter:
     """Smooths maps, but not across the edges of a guide (He et al., TPAMI 2013, section 3.5).
 
-    In every window a map is taken for a linear function of the guide's three channels, fitted by
-    ridge regression; a pixel's value is the mean over the windows that it lies in. Windows end at
+    In every window a map is modelled as a linear function of the guide's three channels, fitted by
+    ridge regression; a pixel's value is the mean over the windows that contain it. Windows end at
     the border of the image. The time hardly depends on the radius.
 
-    With ``subsample``, the linear functions are found on a guide and maps that are smaller by so
-    much (He and Sun, 2015), which takes a fraction of the time; their means are enlarged and
-    applied to the guide as it is.
+    With ``subsample``, the linear functions are fitted on a guide and maps that are smaller by this
+    factor (He and Sun, 2015), which takes a fraction of the time; their means are enlarged and
+    applied to the full-size guide.
 
     Args:
         guide: image, (1, 3, H, W).
         radius: of the windows, which are (2 radius + 1) pixels wide.
-        eps: the ridge, a variance: where the guide varies less than this, it is no edge.
+        eps: the ridge, a variance: where the guide varies less than this, there is no edge.
         subsample: factor of height and width.
 
     Examples:
@@ -69,7 +69,7 @@ class GuidedFilter:
         ]
 
     def __call__(self, maps: Tensor) -> Tensor:
-        """Filter maps, (1, C, H, W), each by itself; return the same shape."""
+        """Filter maps, (1, C, H, W), each on its own; return the same shape."""
         size = maps.shape[2:]
         is_small = list(size) != self.size
         maps = F.interpolate(maps, self.size, mode='area') if is_small else maps
@@ -99,9 +99,9 @@ class GuidedFilter:
 def box_mean(maps: Tensor, radius: int) -> Tensor:
     """Average maps over the window of every pixel, which ends at the border of the image.
 
-    Sums of 1, 2, 4, ... neighbours are made of each other, and a window's sum of those that its
-    width is the sum of: the time grows with the logarithm of the width, and no sum is long enough
-    to lose digits.
+    Sums of 1, 2, 4, ... neighbours are built from each other, and a window's sum from those whose
+    lengths add up to its width: the time grows with the logarithm of the width, and no sum is long
+    enough to lose digits.
 
     Args:
         maps: floating point, (N, C, H, W).
@@ -135,16 +135,16 @@ def box_mean(maps: Tensor, radius: int) -> Tensor:
 
 
 def filter_for(image: Tensor, radius: int, eps: float, subsample: int = 1) -> GuidedFilter | None:
-    """Make the filter that an image guides; ``eps`` is a share of the image's variance.
+    """Make the filter guided by an image; ``eps`` is a share of the image's variance.
 
     Args:
-        image: the image, in any scale of its values, (1, 3, H, W).
+        image: the image, with values in any scale, (1, 3, H, W).
         radius: of the filter's windows, in pixels.
         eps: the filter's ridge, as a share of the image's variance.
-        subsample: as of the filter.
+        subsample: see :class:`GuidedFilter`.
 
     Returns:
-        The filter, or None for an image without an edge.
+        The filter, or None for an image without edges.
     """
     guide = image - image.mean(dim=(2, 3), keepdim=True)
     spread = guide.square().mean().sqrt()
@@ -155,17 +155,17 @@ class ProbabilityRefinement:
     """Smooths the probabilities of labels, but not across the edges of the image.
 
     Each label's map of probabilities goes through a guided filter. It suits networks whose features
-    are coarser than the image: the outlines of their labels follow the image's edges then. The
+    are coarser than the image: the outlines of their labels then follow the image's edges. The
     filter is linear and leaves constants as they are, so a pixel's probabilities still sum to one;
     next to an edge one may be slightly negative.
 
     Args:
         radius: of the filter's windows, in pixels.
         eps: the filter's ridge, as a share of the image's variance.
-        subsample: as of :class:`GuidedFilter`; 4 is ten times faster and hardly another result.
+        subsample: see :class:`GuidedFilter`; 4 is ten times faster, with almost the same result.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Examples:
         >>> image = torch.zeros(1, 3, 4, 8)
@@ -189,7 +189,7 @@ class ProbabilityRefinement:
 
         Args:
             probabilities: of each label, (N, C, H, W).
-            image: the images, in any scale of their values, (N, 3, H, W).
+            image: the images, with values in any scale, (N, 3, H, W).
 
         Returns:
             The probabilities, (N, C, H, W).
@@ -207,17 +207,17 @@ class ProbabilityRefinement:
 class LabelRefinement:
     """Gives every pixel the label whose indicator is highest there after guided filtering.
 
-    That smooths borders, moves them to the image's edges and takes out specks (the filtering of
-    label costs of Hosni et al., TPAMI 2013, where the cost is 0 for a pixel's label and 1 for the
-    others). No label appears that was not there.
+    This smooths borders, moves them to the image's edges and removes specks (the filtering of label
+    costs of Hosni et al., TPAMI 2013, where the cost is 0 for a pixel's label and 1 for the
+    others). No new label appears.
 
     Args:
         radius: of the filter's windows, in pixels.
         eps: the filter's ridge, as a share of the image's variance.
-        rounds: how many times.
+        rounds: number of times to filter.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Examples:
         >>> image = torch.zeros(1, 3, 4, 8)
@@ -240,9 +240,8 @@ class LabelRefinement:
 
         Args:
             labels: integers, (1, H, W).
-            image: the image, in any scale of its values, (1, 3, H, W).
-            min_labels: number of labels that are to stay: the last round that leaves so many
-                counts.
+            image: the image, with values in any scale, (1, 3, H, W).
+            min_labels: number of labels to keep: the last round that leaves this many counts.
 
         Returns:
             The labels, (1, H, W).

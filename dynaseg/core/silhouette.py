@@ -16,18 +16,17 @@ def estimate_num_clusters(
 ) -> tuple[int, dict[int, float]]:
     """Find the number of K-means clusters with the highest silhouette (DynaSeg, silhouette phase).
 
-    The clusters are those of the image's pixels in CIE Lab, on an evenly spaced grid of them.
+    An evenly spaced grid of the image's pixels is clustered, in CIE Lab.
 
     Args:
         image: RGB, uint8 or float in [0, 1], (H, W, 3).
         candidates: the numbers of clusters to try, each at least 2.
-        max_pixels: about how many pixels take part.
+        max_pixels: approximate number of pixels to cluster.
         seed: seed of K-means; the same seed gives the same answer.
 
     Returns:
-        The best number of clusters, and the silhouette of each number that was tried. An image of
-        fewer than three colours has too few for any: then its colours are counted, and nothing was
-        tried.
+        The best number of clusters, and the silhouette of each number tried. An image of fewer than
+        three colours has too few for any: its colours are counted, and nothing is tried.
 
     Raises:
         ValueError: if the image is not (H, W, 3), or a candidate is below 2.
@@ -38,7 +37,7 @@ def estimate_num_clusters(
         >>> estimate_num_clusters(stripes + noise)[0]
         3
     """
-    # Here, since it takes longer to import than the rest of the core without PyTorch.
+    # Imported here, since it takes longer than the rest of the core without PyTorch.
     from sklearn.cluster import KMeans
     from sklearn.metrics import pairwise_distances, silhouette_score
 
@@ -48,7 +47,7 @@ def estimate_num_clusters(
         raise ValueError(f'candidates must be numbers of at least 2, got {candidates!r}')
     height, width = image.shape[:2]
     step = max(1, int(np.ceil(np.sqrt(height * width / max_pixels))))
-    # From the middle of the first step on: the border of a photograph is rarely its subject.
+    # Start in the middle of the first step: the border of a photograph is rarely its subject.
     grid = image[min(step // 2, height - 1) :: step, min(step // 2, width - 1) :: step]
     pixels = rgb2lab(grid).reshape(-1, 3).astype(np.float32)
     colours = len(np.unique(pixels, axis=0))

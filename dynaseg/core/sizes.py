@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def check_prediction(predict_scale: float, predict_pixels: int | None) -> None:
-    """Raise ValueError unless a network can see images so much enlarged, of so many pixels."""
+    """Raise ValueError unless a network can predict at this scale and number of pixels."""
     if not (isinstance(predict_scale, Real) and predict_scale >= 1):
         raise ValueError(f'predict_scale must be at least 1, got {predict_scale!r}')
     if not (predict_pixels is None or predict_pixels > 0):
@@ -16,14 +16,14 @@ def check_prediction(predict_scale: float, predict_pixels: int | None) -> None:
 
 
 def limit_size(images: Tensor, pixels: int | None) -> Tensor:
-    """Shrink images that have more than so many pixels, by area averaging.
+    """Shrink images of more than ``pixels`` pixels, by area averaging.
 
     Args:
         images: (N, C, H, W).
-        pixels: the most pixels an image; None for no limit.
+        pixels: maximum number of pixels per image; None for no limit.
 
     Returns:
-        The images, of about that many pixels, or as they were.
+        The images, of about that many pixels, or unchanged.
 
     Examples:
         >>> limit_size(torch.rand(1, 3, 40, 60), pixels=600).shape
@@ -34,7 +34,7 @@ def limit_size(images: Tensor, pixels: int | None) -> Tensor:
 
 
 def limited_size(size: Sequence[int], pixels: int | None) -> tuple[int, int]:
-    """Shrink a size, (H, W), of more than so many pixels to about that many; None for no limit.
+    """Shrink a size, (H, W), of more than ``pixels`` to about that many; None for no limit.
 
     Examples:
         >>> limited_size((40, 60), 600), limited_size((40, 60), None)
@@ -48,12 +48,12 @@ def limited_size(size: Sequence[int], pixels: int | None) -> tuple[int, int]:
 
 
 def enlarge(images: Tensor, scale: float, pixels: int | None = None) -> Tensor:
-    """Enlarge images by bicubic interpolation, as far as so many pixels go.
+    """Enlarge images by bicubic interpolation, up to ``pixels`` pixels.
 
     Args:
         images: (N, C, H, W).
         scale: factor of height and width, at least 1.
-        pixels: the most pixels an image, unless it has more already; None for no limit.
+        pixels: maximum number of pixels per image, unless it already has more; None for no limit.
 
     Returns:
         The images, (N, C, about scale x H, about scale x W).
@@ -82,21 +82,21 @@ def resize_maps(maps: Tensor, size: Sequence[int], align_corners: bool = False) 
 
 
 def enlarge_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
-    """Enlarge a label map, (1, h, w), to a size, (H, W); each pixel takes the nearest's label."""
+    """Enlarge a label map, (1, h, w), to a size, (H, W), by nearest neighbour."""
     if labels.shape[1:] == torch.Size(size):
         return labels
     return F.interpolate(labels[None].float(), size, mode='nearest')[0].long()
 
 
 def shrink_marks(marks: Tensor, size: Sequence[int]) -> Tensor:
-    """Shrink maps of marks such that no mark is lost: each cell takes the label most marked in it.
+    """Shrink maps of marks without losing any: each cell takes the label most marked in it.
 
     Args:
         marks: label of each marked pixel, from 0, and -1 for the others, int64, (N, H, W).
-        size: height and width (h, w), no larger.
+        size: height and width (h, w), no larger than the maps.
 
     Returns:
-        The same, (N, h, w).
+        The shrunken maps, (N, h, w).
 
     Examples:
         >>> shrink_marks(torch.tensor([[[-1, 2, -1, -1], [-1, -1, 0, 0]]]), (1, 2))

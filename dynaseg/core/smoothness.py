@@ -16,11 +16,11 @@ from dynaseg.core.losses import cluster_shares
 
 
 def closeness(features: Tensor, others: Tensor) -> Tensor:
-    """Compute how close features are, relative to all that each is compared with.
+    """Compute how close features are, relative to everything each is compared with.
 
     Args:
         features: of unit length, (N, C, P).
-        others: likewise, (N, C, Q).
+        others: also of unit length, (N, C, Q).
 
     Returns:
         Cosine similarities minus the mean of each row, (N, P, Q).
@@ -34,27 +34,27 @@ def discontinuity(assignments: Tensor, others: Tensor) -> Tensor:
 
     Args:
         assignments: probabilities of clusters, (N, K, P).
-        others: likewise, (N, K, Q).
+        others: the probabilities to compare with, (N, K, Q).
 
     Returns:
-        0 where they are alike to 1 where they have nothing in common, (N, P, Q).
+        From 0 where they are alike to 1 where they have nothing in common, (N, P, Q).
     """
     return 1 - F.normalize(assignments, dim=1).transpose(1, 2) @ F.normalize(others, dim=1)
 
 
 def scarcity(response: Tensor, least: float) -> Tensor:
-    """Compute how far clusters are below a least share of a batch's pixels.
+    """Compute how far clusters fall short of a minimum share of a batch's pixels.
 
-    Unlike the marginal entropy it asks nothing of clusters that hold enough, so large ones may stay
-    as large as they are.
+    Unlike the marginal entropy it does not affect clusters that hold enough, so large ones may stay
+    large.
 
     Args:
         response: response map, (N, K, h, w).
-        least: the least share, above 0.
+        least: the minimum share, above 0.
 
     Returns:
         A scalar, sum_k max(0, 1 - p_k / least), p of :func:`dynaseg.core.losses.cluster_shares`:
-        0 where all clusters hold enough, to nearly K.
+        from 0, where all clusters hold enough, to nearly K.
 
     Examples:
         >>> shares = torch.tensor([0.9, 0.09, 0.01]).log().view(1, 3, 1, 1)
@@ -65,17 +65,17 @@ def scarcity(response: Tensor, least: float) -> Tensor:
 
 
 class SmoothnessLoss(nn.Module):
-    """Asks for like assignments where features are close, and for others where they are not.
+    """Rewards similar assignments where features are close, and different ones elsewhere.
 
     It is the mean of (closeness - threshold) * discontinuity over pairs of places, within each
-    image and between an image and another of the batch. The second, whose threshold
-    is high, keeps the clusters from becoming one. Single clusters may still die out, which
-    :func:`scarcity` is against.
+    image and between an image and another of the batch. The second, whose threshold is high, keeps
+    the clusters from collapsing into one. Single clusters may still die out, which :func:`scarcity`
+    counteracts.
 
     Args:
-        within: threshold of pairs within an image.
-        across: threshold of pairs of two images.
-        stride: every so many-th place of every so many-th row is looked at, from a random one.
+        within: threshold for pairs within an image.
+        across: threshold for pairs from two images.
+        stride: step between the rows and columns that are used, from a random start.
         least_share: the share of a batch's pixels below which a cluster is scarce; 0 for none.
         scarcity_weight: weight of :func:`scarcity`.
 
@@ -116,7 +116,7 @@ class SmoothnessLoss(nn.Module):
 
         Args:
             response: response map, (N, K, h, w), N at least 2.
-            features: frozen ones, (N, C, h, w).
+            features: frozen features, (N, C, h, w).
 
         Returns:
             ``loss_within`` and ``loss_across``, with ``least_share`` also ``loss_scarcity``

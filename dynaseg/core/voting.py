@@ -1,4 +1,4 @@
-"""Votes of clusters that belong together, as those of one name do."""
+"""Votes of clusters that belong together, such as those that share a name."""
 
 import torch
 from torch import Tensor
@@ -22,8 +22,8 @@ def sum_groups(probabilities: Tensor, groups: Tensor) -> Tensor:
 def give_to_strongest(sums: Tensor, probabilities: Tensor, groups: Tensor) -> Tensor:
     """Give the probability of each group to the strongest of its clusters at each pixel.
 
-    The strongest cluster is then one of the strongest group, which is how the clusters of a group
-    vote together.
+    The strongest cluster then belongs to the strongest group: the clusters of a group vote
+    together.
 
     Args:
         sums: the probabilities of the groups, (N, G, H, W).
@@ -31,7 +31,7 @@ def give_to_strongest(sums: Tensor, probabilities: Tensor, groups: Tensor) -> Te
         groups: the group of each cluster, int64, (K,).
 
     Returns:
-        Probabilities of the clusters, of which one in each group is not 0, (N, K, H, W).
+        Probabilities of the clusters, nonzero for only one in each group, (N, K, H, W).
 
     Examples:
         >>> probabilities = torch.tensor([0.4, 0.25, 0.35]).view(1, 3, 1, 1)

@@ -1,8 +1,8 @@
 """Noise whitening of features: the transform of minimum noise fractions (MNF).
 
-Differences between features of neighbouring places that look alike are noise: what makes two
-pieces of one road differ should not make them two clusters. In the whitened space noise is the
-same in every direction, and the leading components are those with the most signal for their noise.
+Differences between features of neighbouring places that look alike are noise: what distinguishes
+two pieces of the same road should not put them into two clusters. In the whitened space noise is
+the same in every direction, and the leading components have the highest ratio of signal to noise.
 
 References:
     Green, Berman, Switzer, Craig: A transformation for ordering multispectral data in terms of
@@ -35,18 +35,17 @@ class AffineTransform:
 
 
 class NoiseStatistics:
-    """Moments of features and of their noise, added up image by image.
+    """Moments of features and of their noise, accumulated image by image.
 
     The noise of Green et al. (section IV, shift differences): if f and g are the features of two
-    neighbours with the same signal, f - g has twice the covariance of the noise. Neighbours are
-    taken for that where their colours differ by less than ``contrast``.
+    neighbours with the same signal, f - g has twice the covariance of the noise. Neighbours count
+    as such where their colours differ by less than ``contrast``.
 
     Args:
         num_channels: C.
         contrast: the Euclidean distance in CIELAB from which neighbours count as different.
-        max_places: so many places of an image are looked at, drawn at random, and as many pairs of
-            neighbours in each direction, if there are more; None for all. The time for a place
-            grows with the square of C.
+        max_places: maximum number of places per image, drawn at random, and of pairs of neighbours
+            in each direction; None for all. The time per place grows with the square of C.
 
     Examples:
         >>> statistics = NoiseStatistics(2)
@@ -75,7 +74,7 @@ class NoiseStatistics:
             features: (C, h, w).
             lab: the image's colours at the features' places, CIELAB, (3, h, w).
         """
-        places = features.permute(1, 2, 0).contiguous()  # what is drawn are whole rows of memory
+        places = features.permute(1, 2, 0).contiguous()  # draws copy whole rows of memory
         flat = self._draw(places.flatten(0, 1))
         self.num_features += len(flat)
         self._sum += flat.sum(dim=0).double()
@@ -89,7 +88,7 @@ class NoiseStatistics:
             self._differences += (step.T @ step).double()
 
     def _draw(self, values: Tensor) -> Tensor:
-        """Draw some of values, (N, ...), if there are more than are looked at."""
+        """Draw ``max_places`` of values, (N, ...), if there are more."""
         if self.max_places is None or len(values) <= self.max_places:
             return values
         return values[torch.randperm(len(values), generator=self._rng)[: self.max_places]]
@@ -116,9 +115,9 @@ class NoiseStatistics:
 
 
 def leading_eigenvectors(matrix: Tensor, count: int) -> Tensor:
-    """Compute eigenvectors of a symmetric matrix, (C, C), by falling eigenvalue; (C, count)."""
+    """Compute eigenvectors of a symmetric matrix, (C, C), by decreasing eigenvalue; (C, count)."""
     size = len(matrix)
-    # Those that are wanted alone: a third of the time of all of them, where C is thousands.
+    # Only those wanted: this takes a third of the time for all when C is in the thousands.
     wanted = [max(size - count, 0), size - 1]
     _, vectors = scipy.linalg.eigh(matrix.numpy(), subset_by_index=wanted)
     return torch.from_numpy(vectors).flip(1)
@@ -131,22 +130,21 @@ def fit_whitening(
 
     With P the leading eigenvectors of the second moment, S = P^T covariance P and N the noise
     P^T noise P, scaled to a mean variance of 1, plus ``ridge`` times I, the rows of the matrix are
-    the leading generalised eigenvectors v of S v = lambda N v, with v^T N v = 1, brought back by P:
-    noise is whitened, and the components are those of the largest variance then. The ridge keeps
-    directions that are almost free of noise from counting for too much.
+    the leading generalised eigenvectors v of S v = lambda N v, with v^T N v = 1, mapped back by P:
+    noise is whitened, and the components are those with the largest variance after that. The ridge
+    keeps directions that are almost free of noise from dominating.
 
     Args:
         statistics: of the training images.
-        components: eigenvectors to which features are projected first.
-        dimensions: components of the whitened features that are kept, at most ``components``.
+        components: number of eigenvectors onto which features are projected first.
+        dimensions: number of whitened components to keep, at most ``components``.
         ridge: share of white noise that is added.
 
     Returns:
         The transform from C channels to ``dimensions``.
 
     Raises:
-        ValueError: if there was no pair of neighbours that look alike, or their features do not
-            differ.
+        ValueError: if no neighbours look alike, or the features of those that do are equal.
     """
     basis = leading_eigenvectors(statistics.second_moment, components)
     signal = basis.T @ statistics.covariance @ basis
@@ -154,8 +152,8 @@ def fit_whitening(
     level = noise.diagonal().mean()
     if not level > 0:
         raise ValueError(
-            f'{statistics.num_pairs} pairs of neighbours with a contrast below '
-            f'{statistics.contrast} have features that differ: there is no noise to whiten'
+            f'features do not differ in {statistics.num_pairs} pairs of neighbours with a contrast '
+            f'below {statistics.contrast}: there is no noise to whiten'
         )
     noise = noise / level + ridge * torch.eye(len(noise), dtype=noise.dtype)
     # With N = L L^T, S v = lambda N v is the ordinary problem of L^-1 S L^-T, of which w = L^T v.

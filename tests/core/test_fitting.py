@@ -364,9 +364,9 @@ def test_wrong_images_are_refused(shape):
 
 
 def test_as_many_networks_and_numbers_as_images_are_expected():
-    with pytest.raises(ValueError, match='expected 2 min_clusters, one an image, got 3'):
+    with pytest.raises(ValueError, match='expected 2 min_clusters, one per image, got 3'):
         make_fitter()(make_network(), make_images(2), [1, 2, 3])
-    with pytest.raises(ValueError, match='expected 2 networks, one an image, got 1'):
+    with pytest.raises(ValueError, match='expected 2 networks, one per image, got 1'):
         make_fitter()([make_network()], make_images(2))
 
 

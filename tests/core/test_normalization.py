@@ -40,5 +40,5 @@ def test_is_linear_so_that_sizes_may_be_changed_before_or_after():
     ],
 )
 def test_unfit_numbers_are_refused(mean, std):
-    with pytest.raises(ValueError, match='mean and std must be as many finite numbers, and std'):
+    with pytest.raises(ValueError, match='mean and std must be equally many finite numbers, and'):
         Normalization(mean, std)

@@ -79,5 +79,5 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, sample_data):
 @pytest.mark.parametrize('norm', [{'mean': [np.nan] * 3}, {'std': [1.0, np.inf, 1.0]}])
 def test_a_normalisation_that_is_not_finite_is_refused(sample_data, tmp_path, norm):
     config = tiny_config(PLAIN, sample_data, tmp_path, **{'model.img_norm_cfg': norm})
-    with pytest.raises(ValueError, match='img_norm_cfg: mean and std must be as many finite'):
+    with pytest.raises(ValueError, match='img_norm_cfg: mean and std must be equally many finite'):
         build_segmentor_from(config, device='cpu')
