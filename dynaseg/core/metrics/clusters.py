@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-MAX_CLUSTERS = 2**16  # what is more is no segmentation, and its table would fill the memory
+MAX_CLUSTERS = 2**16  # more is no segmentation, and the table would fill the memory
 
 
 def contingency_table(
@@ -22,14 +22,14 @@ def contingency_table(
         clusters: cluster of each pixel, non-negative integers, any shape.
         classes: class of each pixel, of the same shape.
         num_classes: number of classes.
-        ignore_index: the class of the pixels that do not count.
+        ignore_index: the class of the pixels that are ignored.
 
     Returns:
         Counts, int64, (largest cluster + 1, num_classes).
 
     Raises:
-        ValueError: if the shapes differ, values are no integers, a cluster is negative or not below
-            65,536, or a class is neither below ``num_classes`` nor ignored.
+        ValueError: if the shapes differ, values are not integers, a cluster is negative or not
+            below 65,536, or a class is neither below ``num_classes`` nor ignored.
 
     Examples:
         >>> contingency_table(np.array([0, 0, 1]), np.array([1, 255, 0]), num_classes=2)
@@ -39,7 +39,8 @@ def contingency_table(
     clusters, classes = np.asarray(clusters), np.asarray(classes)
     if clusters.shape != classes.shape:
         raise ValueError(
-            f'clusters and classes must have one shape, got {clusters.shape} and {classes.shape}'
+            f'clusters and classes must have the same shape, '
+            f'got {clusters.shape} and {classes.shape}'
         )
     for name, values in (('clusters', clusters), ('classes', classes)):
         if values.size and values.dtype.kind not in 'iub':
@@ -75,7 +76,7 @@ def sum_tables(tables: Sequence[np.ndarray]) -> np.ndarray:
         raise ValueError('expected at least one table, got none')
     widths = {table.shape[1] for table in tables}
     if len(widths) > 1:
-        raise ValueError(f'tables must have one number of classes, got {sorted(widths)}')
+        raise ValueError(f'tables must have the same number of classes, got {sorted(widths)}')
     total = np.zeros((max(map(len, tables)), tables[0].shape[1]), dtype=np.int64)
     for table in tables:
         total[: len(table)] += table
@@ -83,9 +84,9 @@ def sum_tables(tables: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def match_hungarian(table: np.ndarray) -> np.ndarray:
-    """Match clusters to classes one to one, so that the most pixels are right.
+    """Match clusters to classes one to one, maximising the number of correct pixels.
 
-    The classes that hold no pixel take no part: a cluster given to them could only be lost.
+    Classes without pixels are left out: a cluster matched to one would be wasted.
 
     Args:
         table: contingency table, (K, C).
@@ -105,7 +106,7 @@ def match_hungarian(table: np.ndarray) -> np.ndarray:
 
 
 def match_majority(table: np.ndarray) -> np.ndarray:
-    """Give every cluster the class that most of its pixels have; several may share a class.
+    """Give every cluster the most frequent class of its pixels; several may share a class.
 
     Args:
         table: contingency table, (K, C).
@@ -123,9 +124,9 @@ def match_majority(table: np.ndarray) -> np.ndarray:
 def match_naming(table: np.ndarray) -> np.ndarray:
     """Give every cluster a class such that mIoU + accuracy is high; several may share a class.
 
-    By the majority alone, a rare class is the largest share of no cluster and has no pixel right.
-    So, from the majority, each cluster in turn takes the class with which the sum is highest, until
-    none changes: a local maximum.
+    By majority alone, a rare class dominates no cluster and has no correct pixels. So, starting
+    from the majority, each cluster in turn takes the class that gives the highest sum, until none
+    changes: a local maximum.
 
     Args:
         table: contingency table, (K, C).
@@ -159,12 +160,12 @@ def match_naming(table: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """Metrics of matched clusters, as fractions; NaN for a class that holds no pixel.
+    """Metrics of matched clusters, as fractions; NaN for a class without pixels.
 
     Attributes:
         accuracy: share of all labelled pixels whose cluster is matched to their class (aAcc).
         iou: intersection over union of each class, (C,).
-        recall: share of each class's pixels that are right (mAcc is its mean), (C,).
+        recall: share of each class's pixels that are correct (mAcc is its mean), (C,).
     """
 
     accuracy: float
@@ -185,15 +186,14 @@ class ClassMetrics:
 def class_metrics(table: np.ndarray, assignment: np.ndarray) -> ClassMetrics:
     """Compute the metrics of clusters matched to classes.
 
-    The pixels of a cluster without a class are wrong: they miss their class and belong to no other.
+    Pixels of a cluster without a class are wrong: their class misses them, and no other gets them.
 
     Args:
         table: contingency table, (K, C).
         assignment: the class of each cluster, or -1, (K,).
 
     Returns:
-        The metrics. A class that no labelled pixel has is NaN: if it has no ground truth there is
-        nothing to find.
+        The metrics. A class without labelled pixels is NaN, since there is nothing to find.
     """
     num_classes = table.shape[1]
     confusion = np.zeros((num_classes, num_classes), dtype=np.int64)

@@ -1,8 +1,8 @@
 """Metrics of whole hierarchies of regions, at many thresholds at once.
 
-The contingency tables of the superpixels with the annotations are added up the tree, once; each cut
-then selects nodes of it. On every cut the statistics are those that comparing its label map with
-the annotations gives.
+The contingency tables of superpixels and annotations are summed up the tree once; each cut then
+selects nodes of it. The statistics of a cut equal those of comparing its label map with the
+annotations.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,12 +45,12 @@ def hierarchy_statistics(
     Covering, Rand index and variation of information are those of Arbelaez et al. (TPAMI 2011).
 
     Args:
-        hierarchy: of an image (H, W); its superpixels are connected, so that the regions of a cut
-            are connected components.
+        hierarchy: of an image (H, W); its superpixels must be connected, so that the regions of a
+            cut are connected components.
         annotations: segment of each pixel, one map for each annotator, integers, each (H, W).
         thresholds: altitudes of the cuts, (T,).
-        ignore_index: segment whose pixels do not count, not even in the areas of regions; None if
-            all count. An annotation without a pixel that counts takes no part.
+        ignore_index: segment whose pixels are ignored, even in the areas of regions; None to count
+            all. An annotation without counted pixels is left out.
 
     Returns:
         The statistics, for :func:`summarize_hierarchies`.
@@ -76,7 +76,7 @@ def hierarchy_statistics(
     for number, annotation in enumerate(annotations, start=1):
         if annotation.shape != hierarchy.leaves.shape:
             raise ValueError(
-                f'hierarchy and annotation {number} must have one shape, '
+                f'hierarchy and annotation {number} must have the same shape, '
                 f'got {hierarchy.leaves.shape} and {annotation.shape}'
             )
         counted = slice(None) if ignore_index is None else annotation.ravel() != ignore_index
@@ -97,7 +97,7 @@ def hierarchy_statistics(
 
 
 def _compact(segments: np.ndarray) -> np.ndarray:
-    """Number segments, (P,), without gaps, in their order."""
+    """Renumber segments, (P,), without gaps, keeping their order."""
     if not segments.size:
         return segments
     lowest, highest = int(segments.min()), int(segments.max())
@@ -113,7 +113,7 @@ def _select_nodes(hierarchy: RegionHierarchy, thresholds: np.ndarray) -> np.ndar
     above = hierarchy.altitudes[hierarchy.parents]
     above[-1] = np.inf
     lows = hierarchy.altitudes.copy()
-    lows[: hierarchy.num_leaves] = -np.inf  # of a cut below all altitudes
+    lows[: hierarchy.num_leaves] = -np.inf  # for a cut below all altitudes
     return (lows <= thresholds[:, None]) & (above > thresholds[:, None])
 
 
@@ -152,7 +152,7 @@ def summarize_hierarchies(
     """Turn the statistics of all images into the metrics of the data set.
 
     Args:
-        statistics: of each image, on the same cuts.
+        statistics: of each image, for the same cuts.
         thresholds: altitudes of the cuts, (T,).
         default: one of them, chosen beforehand.
 

@@ -1,8 +1,8 @@
-"""Region metrics: how well the parts of a segmentation agree with the parts that people drew.
+"""Region metrics: how well the segments of a segmentation agree with those that people drew.
 
 Segments have no classes here, and an image may have several annotations. Everything is computed
-from one sparse contingency table an annotation: entry (k, s) counts the pixels of predicted segment
-k that lie in ground-truth segment s.
+from one sparse contingency table per annotation: entry (k, s) counts the pixels of predicted
+segment k that lie in ground-truth segment s.
 """
 
 from collections.abc import Sequence
@@ -47,27 +47,27 @@ def region_statistics(
 ) -> RegionStatistics:
     """Compare the segmentation of an image with its annotations.
 
-    For ground-truth segments G and predicted segments P, on the N pixels that count:
+    For ground-truth segments G and predicted segments P, on the N counted pixels:
 
     - the IoU of a segment is max_P |G & P| / |G | P|;
     - the covering is sum_G |G| / N IoU(G) (Arbelaez et al., TPAMI 2011, equation 8);
-    - the Rand index is the share of pixel pairs that both put together or both put apart;
+    - the Rand index is the share of pixel pairs that both join or both separate;
     - the variation of information is H(G | P) + H(P | G), with logarithms to base 2 as in the
       benchmark's own code.
 
     Args:
         labels: predicted label of each pixel, integers, (H, W).
         annotations: segment of each pixel, one map for each annotator, integers, each (H, W).
-        ignore_index: segment whose pixels do not count, not even in the areas of predicted
-            segments; None if all count. An annotation without a pixel that counts takes no part.
+        ignore_index: segment whose pixels are ignored, even in the areas of predicted segments;
+            None to count all. An annotation without counted pixels is left out.
         components: whether a predicted segment is a connected component of a label, which is the
             protocol, or the whole label.
 
     Returns:
-        The statistics, to be given to :func:`summarize_regions` with those of the other images.
+        The statistics, for :func:`summarize_regions`.
 
     Raises:
-        ValueError: if there is no annotation, or a map is not of integers or of another shape.
+        ValueError: if there is no annotation, or a map is not of integers or has another shape.
 
     Examples:
         >>> statistics = region_statistics(np.array([[0, 0, 1, 0]]), [np.array([[1, 1, 1, 2]])])
@@ -89,7 +89,7 @@ def region_statistics(
         annotation = check_label_map(annotation, f'annotation {number}')
         if annotation.shape != labels.shape:
             raise ValueError(
-                f'labels and annotation {number} must have one shape, '
+                f'labels and annotation {number} must have the same shape, '
                 f'got {labels.shape} and {annotation.shape}'
             )
         counted = slice(None) if ignore_index is None else annotation.ravel() != ignore_index
@@ -109,10 +109,10 @@ def summarize_regions(statistics: Sequence[RegionStatistics]) -> dict[str, float
     Returns:
         ``mIoU``, ``mIoU_fine`` and ``mIoU_coarse``: best-overlap IoU, averaged over the segments
         of the whole set, of all annotations, of each image's annotation with the most segments and
-        of that with the fewest (the first one where several have; Kim et al., TIP 2020).
+        of that with the fewest (the first if there are several; Kim et al., TIP 2020).
         ``covering``, ``PRI`` (probabilistic Rand index) and ``VoI`` (variation of information,
         bits; lower is better): mean over an image's annotations, then over the images.
-        ``components``: mean number of predicted segments an image.
+        ``components``: mean number of predicted segments per image.
 
     Raises:
         ValueError: if there are no statistics.

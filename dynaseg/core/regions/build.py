@@ -24,7 +24,7 @@ from dynaseg.core.regions.merging import Regions, merge_regions
 from dynaseg.core.regions.settings import PLAIN, RegionSettings
 from dynaseg.core.regions.superpixels import make_superpixels
 
-COLOUR_GAIN = 3.0  # brings the distance of two clearly different colours, Lab / 100, to 1
+COLOUR_GAIN = 3.0  # scales the distance of two clearly different colours, Lab / 100, to 1
 
 
 def build_hierarchy(
@@ -35,13 +35,13 @@ def build_hierarchy(
 ) -> RegionHierarchy:
     """Divide an image into regions, from superpixels up to the whole image.
 
-    Superpixels, the basins of the image's edges, are merged greedily, the pair first whose border
-    is weakest and whose colours, textures and features are most alike. Soft segmentations of the
-    image strengthen the borders that they see.
+    Superpixels, the basins of the image's edges, are merged greedily, starting with the pair whose
+    border is weakest and whose colours, textures and features are most alike. Soft segmentations of
+    the image strengthen the borders that they see.
 
     Args:
         image: sRGB, uint8, or floating point in [0, 1], (H, W, 3), or grey, (H, W).
-        soft_maps: probabilities of labels, of any networks and in any sizes, each (K_i, h_i, w_i)
+        soft_maps: probabilities of labels, from any networks and in any sizes, each (K_i, h_i, w_i)
             and summing to one over the labels. There may be none.
         features: levels of a network's features, in any sizes, each (C_i, h_i, w_i), as many as
             ``settings.features`` has weights.
@@ -52,7 +52,7 @@ def build_hierarchy(
         The hierarchy, whose superpixels are at the image's own size.
 
     Raises:
-        ValueError: if an array has another shape or type, or the number of levels is another.
+        ValueError: if an array has the wrong shape or type, or the number of levels is wrong.
 
     Examples:
         >>> image = np.zeros((20, 30, 3), np.uint8)
@@ -65,8 +65,8 @@ def build_hierarchy(
     features = [_check_maps(maps, 'features', number) for number, maps in enumerate(features)]
     if len(features) != len(settings.features):
         raise ValueError(
-            f'features must be {len(settings.features)} levels, for that many weights of the '
-            f'settings, got {len(features)}'
+            f'features must be {len(settings.features)} levels, one per weight in the settings, '
+            f'got {len(features)}'
         )
     working = working_image(image, settings.max_pixels)
     lab = lab_image(working)
@@ -88,10 +88,10 @@ def build_hierarchy(
 
 
 def check_image(image: np.ndarray) -> np.ndarray:
-    """Check an image, and make three channels of a grey one, (H, W, 3).
+    """Check an image, and expand a grey one to three channels, (H, W, 3).
 
     Raises:
-        ValueError: if it is no image.
+        ValueError: if it is not an image.
     """
     image = np.asarray(image)
     if image.ndim == 2:
@@ -104,13 +104,13 @@ def check_image(image: np.ndarray) -> np.ndarray:
 
 
 def working_image(image: np.ndarray, max_pixels: int) -> np.ndarray:
-    """Shrink an image, (H, W, 3), to at most about so many pixels, at which regions are found.
+    """Shrink an image, (H, W, 3), to the size at which regions are found.
 
-    Networks that give soft maps of a large image need no more of it than this.
+    Networks that compute soft maps of a large image need no more pixels than this.
 
     Args:
         image: uint8, or floating point in [0, 1], (H, W, 3).
-        max_pixels: the most pixels.
+        max_pixels: approximate maximum number of pixels.
 
     Returns:
         The image itself if it is small enough, or a smaller one, in [0, 1], float32.
@@ -162,7 +162,7 @@ def border_strengths(
     graph: RegionGraph,
     settings: RegionSettings,
 ) -> np.ndarray:
-    """Sum over each border of its strength, from edges, soft maps, colours and features, (E,)."""
+    """Sum the strength over each border, from edges, soft maps, colours and features, (E,)."""
     cues = read_soft_maps(soft_maps, graph)
     extra = (
         settings.soft_contrast * cues.contrast

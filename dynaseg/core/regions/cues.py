@@ -11,12 +11,12 @@ from dynaseg.core.regions.graph import RegionGraph, pooling_matrix
 
 FINE_SCALE = 0.75
 COARSE_SCALE = 1.5
-GRADIENT_GAIN = 1.77  # brings a sharp border between two sure labels to about 1
+GRADIENT_GAIN = 1.77  # scales a sharp border between two certain labels to about 1
 
 
 @dataclass(frozen=True)
 class SoftCues:
-    """Strengths of the borders in soft segmentations, the mean over them.
+    """Strengths of the borders in soft segmentations, averaged over them.
 
     Attributes:
         contrast: Hellinger distance of the mean soft labels on the two sides, in [0, 1], (E,).
@@ -30,14 +30,14 @@ class SoftCues:
 
 
 def soft_labels(response: Tensor) -> np.ndarray:
-    """Turn a network's response map into soft labels, those that no pixel has left out.
+    """Turn a network's response map into soft labels, without those that no pixel has.
 
     Args:
         response: (1, q, h, w).
 
     Returns:
-        Probabilities that sum to one at every pixel, float32, (K, h, w), K the labels that are the
-        most probable one somewhere.
+        Probabilities that sum to one at every pixel, float32, (K, h, w), for the K labels that are
+        the most probable somewhere.
 
     Examples:
         >>> import torch

@@ -1,8 +1,8 @@
-"""What regions look like: sums over their pixels, and distances between what the sums say.
+"""What regions look like: sums over their pixels, and distances computed from the sums.
 
 A descriptor of a region is a unit vector that is computed from sums over the region's pixels, so
-that those of a union follow from the parts. The distance of two is sqrt(1 - u . v): for the square
-root of a histogram the Hellinger distance, for a centred feature sqrt(half of |u - v|^2).
+that a union's follows from those of its parts. The distance of two is sqrt(1 - u . v): for the
+square root of a histogram the Hellinger distance, for a centred feature sqrt(half of |u - v|^2).
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ SOBEL_FLOOR = 0.01
 BAND_FLOOR = 0.002
 BAND_SIGMAS = ((0.0, 1.0), (1.0, 2.0), (2.0, 4.0))
 ORIENTATIONS = 8
-STRONGEST = 0.5  # an edge is no more oriented than one of this gradient
+STRONGEST = 0.5  # stronger gradients count no more than this
 SMALLEST_NORM = 1e-12
 
 
@@ -31,10 +31,10 @@ class Descriptors:
 
     Attributes:
         sums: over the pixels of each region, (L, D).
-        sizes: columns that belong to each descriptor, (M,).
+        sizes: number of columns of each descriptor, (M,).
         weights: of each descriptor's distance, (M,).
-        num_histograms: of the M descriptors.
-        centres: the image's mean of the columns of features, (F,).
+        num_histograms: number of histograms among the M descriptors.
+        centres: the image's mean of each column of features, (F,).
     """
 
     sums: np.ndarray
@@ -55,10 +55,10 @@ class Descriptors:
         Args:
             histograms: weight and histograms of each, (L, D_i), whose rows sum to the areas.
             features: weight and sums over the regions of each, (L, D_i).
-            pixels: of the image.
+            pixels: number of pixels in the image.
 
         Returns:
-            The descriptors; those of weight 0 are left out.
+            The descriptors, without those of weight 0.
         """
         histograms, features = (
             [(weight, sums) for weight, sums in parts if weight] for parts in (histograms, features)
@@ -74,7 +74,7 @@ class Descriptors:
         )
 
     def units(self, sums: np.ndarray, areas: np.ndarray) -> np.ndarray:
-        """Compute the unit vectors, (R, D), of regions of some sums, (R, D), and areas, (R, 1)."""
+        """Compute the unit vectors, (R, D), of regions from sums, (R, D), and areas, (R, 1)."""
         units = sums / areas
         columns = sum(self.sizes[: self.num_histograms])
         np.sqrt(units[:, :columns], out=units[:, :columns])
@@ -93,7 +93,7 @@ class Descriptors:
 
 
 def describe_colour(lab: np.ndarray, graph: RegionGraph) -> np.ndarray:
-    """Histograms of lightness and the two opponent colours, (L, 36), each row sums to the area."""
+    """Compute histograms of lightness and opponent colours, (L, 36); rows sum to the areas."""
     return np.concatenate(
         [
             _histogram(channel, low, high, COLOUR_BINS, graph) / len(lab)
@@ -104,12 +104,12 @@ def describe_colour(lab: np.ndarray, graph: RegionGraph) -> np.ndarray:
 
 
 def describe_contrast(lightness: np.ndarray, graph: RegionGraph) -> np.ndarray:
-    """Histograms of the logarithm of the lightness' gradient, (L, 8)."""
+    """Compute histograms of the logarithm of the lightness gradient, (L, 8)."""
     return _log_histogram(np.hypot(*sobel(lightness)), SOBEL_FLOOR, graph)
 
 
 def describe_bands(lightness: np.ndarray, graph: RegionGraph) -> np.ndarray:
-    """Histograms of the logarithms of three differences of Gaussians, (L, 24)."""
+    """Compute histograms of the logarithms of three differences of Gaussians, (L, 24)."""
     smoothed = {sigma: smooth(lightness, sigma) for sigma in (1.0, 2.0, 4.0)}
     smoothed[0.0] = lightness
     return np.concatenate(
@@ -123,10 +123,10 @@ def describe_bands(lightness: np.ndarray, graph: RegionGraph) -> np.ndarray:
 
 
 def describe_orientations(lightness: np.ndarray, graph: RegionGraph) -> np.ndarray:
-    """Histograms of the gradient's direction modulo pi, and of how much has none, (L, 9).
+    """Compute histograms of the gradient's direction modulo pi, with a bin for none, (L, 9).
 
-    A pixel counts in the bins of its direction as much as its gradient is strong, at most one half,
-    and in the last bin with what is left to one half.
+    A pixel adds the strength of its gradient, at most one half, to the bins of its direction, and
+    what is missing to one half to the last bin.
     """
     down, right = sobel(lightness)
     strength = np.minimum(np.hypot(down, right), STRONGEST).ravel()
@@ -140,7 +140,7 @@ def describe_orientations(lightness: np.ndarray, graph: RegionGraph) -> np.ndarr
 
 
 def describe_feature(level: np.ndarray, graph: RegionGraph) -> np.ndarray:
-    """Sums over the regions of a map of features, (C, h, w), enlarged bilinearly, (L, C)."""
+    """Sum a map of features, (C, h, w), enlarged bilinearly, over the regions, (L, C)."""
     matrix = pooling_matrix(graph.leaves, level.shape[1:])
     return (matrix @ level.reshape(len(level), -1).T) * graph.areas[:, None]
 
@@ -153,7 +153,7 @@ def _log_histogram(values: np.ndarray, floor: float, graph: RegionGraph) -> np.n
 def _histogram(
     values: np.ndarray, low: float, high: float, bins: int, graph: RegionGraph
 ) -> np.ndarray:
-    """Histograms with linear binning: a value counts in the two bins that it lies between."""
+    """Compute histograms with linear binning: a value counts in the two bins it lies between."""
     position = np.clip((values.ravel() - low) * ((bins - 1) / (high - low)), 0, bins - 1)
     lower = np.minimum(position.astype(np.int64), bins - 2)
     share = position - lower

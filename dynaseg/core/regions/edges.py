@@ -29,7 +29,7 @@ class EdgeMaps:
 
 
 def find_edges(lab: np.ndarray) -> EdgeMaps:
-    """Find the edges of an image in its colours.
+    """Find the edges of an image from its colours.
 
     With G of :func:`~dynaseg.core.regions.filters.gradient_magnitude`, E = min(5 G(Lab, 1), 1)
     + .5 min(5 G(Lab, 2), 1) + .25 min(10 G(ab at half the size, 2), 1).

@@ -15,7 +15,7 @@ BESIDE = tuple(index for index, (y, x) in enumerate(AROUND) if y == 0 or x == 0)
 def shrink_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Shrink an image, (H, W, 3), to a size, (h, w), by area averaging, float32 in its own scale.
 
-    One channel after the other, so that a large image takes a third of the memory.
+    Channels are shrunk one by one, so that a large image takes a third of the memory.
     """
     if image.shape[:2] == size:
         return image.astype(np.float32)
@@ -26,9 +26,9 @@ def shrink_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def enlarge_leaves(leaves: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Enlarge superpixels to the size of the image.
 
-    The size is doubled again and again, and each time the pixels on borders join the neighbouring
-    superpixel that most of the pixels of their own colour around them belong to. No superpixel is
-    torn or lost by that.
+    The size is doubled repeatedly, and each time the pixels on borders join the neighbouring
+    superpixel to which most of the surrounding pixels of their colour belong. No superpixel is
+    split or lost.
 
     Args:
         leaves: superpixel of each pixel of the shrunken image, 4-connected, int32, (h, w).
@@ -66,9 +66,9 @@ def _nearest(leaves: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _settle_borders(leaves: np.ndarray, colours: np.ndarray, contrast: float) -> None:
-    """Let the pixels on borders choose their superpixel anew, in place.
+    """Reassign the pixels on borders to superpixels, in place.
 
-    Pixels that see each other choose one after the other: every other row and column at a time.
+    Neighbouring pixels choose one after the other: every other row and column at a time.
     """
     on_border = np.zeros(leaves.shape, dtype=bool)
     for axis in (0, 1):
@@ -100,7 +100,7 @@ def _choose(
         distance = ((colours[y, x] - colour[inside]) ** 2).sum(axis=1) / (2 * contrast**2)
         votes[index, inside] = np.exp(-distance) + 1e-3
     best, chosen = _votes(around, votes, own), own.copy()
-    # A pixel on which the hold of its superpixel together depends stays.
+    # A pixel that holds its superpixel together stays.
     free = _FREE[((around == own) << np.arange(8, dtype=np.int64)[:, None]).sum(axis=0)]
     for index in BESIDE:
         candidate = around[index]
@@ -115,7 +115,7 @@ def _votes(around: np.ndarray, votes: np.ndarray, candidates: np.ndarray) -> np.
 
 
 def _can_leave() -> np.ndarray:
-    """Find for which of the 256 sets of neighbours a pixel can leave its superpixel whole.
+    """Find the sets of neighbours, of 256, with which a pixel can leave its superpixel intact.
 
     The pixel's neighbours above, below, left and right that belong to the superpixel must be
     connected through its other neighbours, and there must be one.

@@ -1,7 +1,7 @@
-"""Smoothing, gradients and sizes: what edges, descriptors and channels are made of.
+"""Smoothing, gradients and resizing, from which edges, descriptors and channels are made.
 
 All maps are float32 arrays of shape (C, H, W), in NumPy, since SciPy's separable filters are the
-fastest there are for one map on one core. Beyond the border a map goes on as its mirror image.
+fastest for one map on one core. Maps are mirrored beyond their borders.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def lab_image(image: np.ndarray) -> np.ndarray:
 
 
 def smooth(maps: np.ndarray, sigma: float) -> np.ndarray:
-    """Filter maps, (..., H, W), with a Gaussian of a standard deviation in pixels."""
+    """Filter maps, (..., H, W), with a Gaussian; its standard deviation is in pixels."""
     for axis in (-2, -1):
         maps = ndimage.gaussian_filter1d(maps, sigma, axis=axis, truncate=TRUNCATE)
     return maps
@@ -56,7 +56,7 @@ def differences(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def gradient_magnitude(maps: np.ndarray, sigma: float) -> np.ndarray:
-    """Length of the gradient of smoothed maps, scale-normalised: G(m, s) of the edges.
+    """Compute the scale-normalised length of the gradient of smoothed maps: G(m, s) of the edges.
 
     G(m, s) = s sqrt(sum over channels of |gradient of (Gaussian_s * m)|^2), so that an edge of a
     given contrast has about the same strength at every scale.
@@ -75,7 +75,7 @@ def gradient_magnitude(maps: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def sobel(lightness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sobel's derivatives, down and to the right, of a map (H, W); a step of 1 gives 1."""
+    """Compute Sobel derivatives, down and to the right, of a map (H, W); a step of 1 gives 1."""
     return tuple(ndimage.sobel(lightness, axis=axis) / 4 for axis in (0, 1))
 
 

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-IMAGE_BORDER = 1.5  # a pixel on the image's border, in pixel pairs of a border within it
+IMAGE_BORDER = 1.5  # weight of a pixel on the image's border, in pixel pairs
 
 
 @dataclass(frozen=True)
 class RegionGraph:
     """Superpixels and the borders between them.
 
-    A border is a set of pairs of 4-connected pixels. Borders are in the order of their superpixels.
+    A border is a set of pairs of 4-connected pixels. Borders are ordered by their superpixels.
 
     Attributes:
         leaves: superpixel of each pixel, (H, W).
         areas: pixels of each superpixel, (L,).
-        perimeters: pixel pairs that each superpixel has with others, and its pixels on the image's
-            border ``IMAGE_BORDER`` times, (L,).
+        perimeters: pixel pairs that each superpixel has with others, plus ``IMAGE_BORDER`` times
+            its pixels on the image's border, (L,).
         borders: the two superpixels of each border, the lower first, (E, 2).
         lengths: pixel pairs of each border, (E,).
         pixels: the two pixels of every pair, as indices into the flat image, (P, 2).
@@ -34,17 +34,17 @@ class RegionGraph:
     pair_borders: np.ndarray
 
     def border_sums(self, values: np.ndarray) -> np.ndarray:
-        """Add up over each border the higher value of each pair's pixels, (H, W) to (E,)."""
+        """Sum the higher value of each pixel pair over each border, (H, W) to (E,)."""
         highest = values.ravel()[self.pixels].max(axis=1)
         return np.bincount(self.pair_borders, highest, len(self.borders))
 
     def region_sums(self, values: np.ndarray) -> np.ndarray:
-        """Add up over each superpixel the values of its pixels, (H, W) to (L,)."""
+        """Sum the values of each superpixel's pixels, (H, W) to (L,)."""
         return np.bincount(self.leaves.ravel(), values.ravel(), len(self.areas))
 
 
 def pixel_pairs(regions: np.ndarray) -> np.ndarray:
-    """Find the pairs of 4-connected pixels of which each is in another region.
+    """Find the pairs of 4-connected pixels that lie in different regions.
 
     Args:
         regions: region of each pixel, (H, W).
@@ -91,7 +91,7 @@ def build_graph(leaves: np.ndarray) -> RegionGraph:
 
 
 def pooling_matrix(leaves: np.ndarray, size: tuple[int, int]) -> sparse.csr_array:
-    """Make the matrix that averages over superpixels a map enlarged bilinearly, without the map.
+    """Make the matrix that averages a map over superpixels as if it were enlarged bilinearly.
 
     Args:
         leaves: superpixel of each pixel, 0 to L - 1, (H, W).
@@ -124,7 +124,7 @@ def pooling_matrix(leaves: np.ndarray, size: tuple[int, int]) -> sparse.csr_arra
 
 
 def _taps(length: int, small: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the two places of a line of ``small`` that each place of ``length`` is between."""
+    """Find the two places of a line of ``small`` between which each place of ``length`` lies."""
     position = np.clip((np.arange(length) + 0.5) * small / length - 0.5, 0, small - 1)
     low = np.minimum(position.astype(np.int64), max(small - 2, 0))
     share = (position - low).astype(np.float32)

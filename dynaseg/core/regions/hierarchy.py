@@ -1,4 +1,4 @@
-"""Hierarchies of regions: segmentations from fine to coarse, each inside the next."""
+"""Hierarchies of regions: segmentations from fine to coarse, each nested in the next."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +18,13 @@ RELATIVE_ALTITUDES = (2.5, 1.2, 1.0, 0.8, 0.0)
 class RegionHierarchy:
     """A binary partition tree of an image.
 
-    Nodes 0 to L - 1 are the superpixels, the others the regions that merging made, in its order, so
-    that a parent's number is above its children's; the last is the whole image, its own parent.
+    Nodes 0 to L - 1 are the superpixels, the others the regions made by merging, in that order, so
+    a parent's number is above its children's; the last is the whole image, its own parent.
 
     Args:
         leaves: superpixel of each pixel, 0 to L - 1, int32, (H, W).
         parents: parent of each node, (2L - 1,).
-        altitudes: cost at which each node came to be, 0 for superpixels, not decreasing with the
+        altitudes: cost at which each node was formed, 0 for superpixels, not decreasing with the
             nodes' numbers, (2L - 1,).
         middle: altitude at detail .5.
 
@@ -65,10 +65,10 @@ class RegionHierarchy:
         if (parents[:-1] <= np.arange(nodes - 1)).any() or (children != 2).any():
             raise ValueError(
                 'parents must give two children, of lower numbers than its own, '
-                'to every node that is no leaf'
+                'to every node that is not a leaf'
             )
         if parents[-1] != nodes - 1:
-            raise ValueError(f'parents must give the last node itself, got {parents[-1]}')
+            raise ValueError(f'the last node must be its own parent, got {parents[-1]}')
         if not (np.diff(altitudes) >= 0).all():
             raise ValueError('altitudes must not decrease with the number of the node')
         if not self.middle > 0:
@@ -85,7 +85,7 @@ class RegionHierarchy:
         return self.num_leaves - int(merged)
 
     def cut(self, threshold: float) -> np.ndarray:
-        """Cut the tree at an altitude: what was merged at no higher cost is one region.
+        """Cut the tree at an altitude: regions merged at this cost or less are one.
 
         Args:
             threshold: the altitude.
@@ -139,7 +139,7 @@ class RegionHierarchy:
         return self.middle * float(np.interp(detail, DETAILS, RELATIVE_ALTITUDES))
 
     def detail(self, altitudes: np.ndarray) -> np.ndarray:
-        """Convert altitudes to the detail above which they part regions; the inverse."""
+        """Convert altitudes to the detail above which they separate regions; the inverse."""
         relative = np.asarray(altitudes) / self.middle
         return np.interp(relative, RELATIVE_ALTITUDES[::-1], DETAILS[::-1])
 
@@ -159,7 +159,7 @@ class RegionHierarchy:
         return sums[ends] - sums[starts]
 
     def leaf_order(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Order the leaves so that those under every node are neighbours.
+        """Order the leaves so that those under every node are contiguous.
 
         Returns:
             The leaves in order, (L,), and for each node where its leaves begin and end, (2L - 1,).
@@ -178,7 +178,7 @@ class RegionHierarchy:
         return np.argsort(starts[:leaves]), starts, starts + sizes
 
     def common_nodes(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Find the lowest node above leaves, (P,), that is above others, (P,), as well."""
+        """Find the lowest common ancestors of leaves, (P,), and others, (P,)."""
         first, second = first.copy(), second.copy()
         apart = np.flatnonzero(first != second)
         while apart.size:
@@ -189,12 +189,12 @@ class RegionHierarchy:
         return first
 
     def contours(self) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the ultrametric contour map: how strong the border of two pixels is.
+        """Compute the ultrametric contour map: the strength of the border between two pixels.
 
         Returns:
             The altitude at which each pixel and its right neighbour become one region, float32,
-            (H, W - 1), and the same for the pixel below, (H - 1, W). A border is one in
-            ``cut(threshold)`` where its strength is above the threshold.
+            (H, W - 1), and the same for the pixel below, (H - 1, W). ``cut(threshold)`` has the
+            borders whose strength is above the threshold.
         """
         graph = build_graph(self.leaves)
         strengths = self.altitudes[self.common_nodes(*graph.borders.T)][graph.pair_borders]

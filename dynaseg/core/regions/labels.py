@@ -11,17 +11,17 @@ from dynaseg.core.regions.superpixels import make_superpixels
 
 
 def label_regions(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Give each region the label that most of its pixels have, so that specks of others go.
+    """Give each region the most frequent label of its pixels, which removes specks of others.
 
     Args:
-        labels: as for :func:`find_region_labels`, like the regions.
-        regions: likewise; such as a fine cut of a hierarchy.
+        labels: see :func:`find_region_labels`.
+        regions: as above; such as a fine cut of a hierarchy.
 
     Returns:
-        The labels, of the same type, (H, W). A label that is nowhere the most frequent is gone.
+        The labels, of the same type, (H, W). A label that is nowhere the most frequent disappears.
 
     Raises:
-        ValueError: as :func:`find_region_labels`.
+        ValueError: see :func:`find_region_labels`.
 
     Examples:
         >>> labels = np.array([[3, 3, 1, 5], [3, 5, 5, 5]])
@@ -33,7 +33,7 @@ def label_regions(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
 
 
 def find_region_labels(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Find the label that most pixels of each region have; the lowest of several as frequent.
+    """Find the most frequent label of each region; the lowest one if there is a tie.
 
     Args:
         labels: label of each pixel, integers of at least 0, (H, W).
@@ -43,7 +43,7 @@ def find_region_labels(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
         The label of each region, of the labels' type, (K,).
 
     Raises:
-        ValueError: if the maps have not one shape, or hold no integers of at least 0.
+        ValueError: if the maps differ in shape, or do not hold integers of at least 0.
     """
     for name, values in (('labels', labels), ('regions', regions)):
         if values.ndim != 2 or not values.size or values.dtype.kind not in 'iu' or values.min() < 0:
@@ -53,7 +53,7 @@ def find_region_labels(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
             )
     if labels.shape != regions.shape:
         raise ValueError(
-            f'labels and regions must have one shape, got {labels.shape} and {regions.shape}'
+            f'labels and regions must have the same shape, got {labels.shape} and {regions.shape}'
         )
     shape = int(regions.max()) + 1, int(labels.max()) + 1
     pairs = regions.ravel().astype(np.int64) * shape[1] + labels.ravel()
@@ -62,17 +62,17 @@ def find_region_labels(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
 
 
 def average_over_superpixels(probabilities: Tensor, image: np.ndarray) -> Tensor:
-    """Give every pixel the mean probabilities of its superpixel, whose outlines are the image's.
+    """Give every pixel the mean probabilities of its superpixel, whose outline follows the image.
 
     Args:
-        probabilities: of labels, of which each sees a part of its neighbourhood, (C, H, W).
+        probabilities: of labels, (C, H, W).
         image: sRGB, uint8, (H, W, 3).
 
     Returns:
         The probabilities, of the same type, (C, H, W).
 
     Raises:
-        ValueError: if the image is none, or has another size.
+        ValueError: if the image is not one, or has another size.
 
     Examples:
         >>> image = np.zeros((8, 8, 3), np.uint8)
@@ -84,7 +84,7 @@ def average_over_superpixels(probabilities: Tensor, image: np.ndarray) -> Tensor
     image = check_image(image)
     if image.shape[:2] != probabilities.shape[1:]:
         raise ValueError(
-            f'probabilities must be those of the image, {image.shape[:2]}, got '
+            f'probabilities must have the size of the image, {image.shape[:2]}, got '
             f'{tuple(probabilities.shape[1:])}'
         )
     superpixels = make_superpixels(find_edges(lab_image(image)).strength, PLAIN.min_depth)

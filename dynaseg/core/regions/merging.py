@@ -11,7 +11,7 @@ from dynaseg.core.regions.descriptors import Descriptors
 
 @dataclass(frozen=True)
 class Regions:
-    """Superpixels as merging sees them: sums, which add up where two become one.
+    """Superpixels as merging sees them: sums, which add up when two merge.
 
     Attributes:
         descriptors: what the regions look like.
@@ -34,14 +34,14 @@ class Regions:
 
 @dataclass(frozen=True)
 class MergingCost:
-    """The cost of making one region of two.
+    """The cost of merging two regions.
 
     cost = (d + max(B / l - texture min(t_i, t_j), 0)) (s_i s_j / (s_i + s_j))^area_power
     (min(P_i, P_j) / l)^shape_power
 
     with d the distance of the descriptors, B and l the strength and the length of the border, t
-    the mean strength of fine edges within a region (so that a texture's own edges do not part it
-    from the same texture), s the share of the image and P the perimeter.
+    the mean strength of fine edges within a region (so that a texture's own edges do not separate
+    it from the same texture), s the share of the image and P the perimeter.
     """
 
     area_power: float = 0.05
@@ -52,11 +52,11 @@ class MergingCost:
 def merge_regions(regions: Regions, cost: MergingCost) -> tuple[np.ndarray, np.ndarray]:
     """Merge neighbours until one region is left, the cheapest pair first.
 
-    Where costs are equal, the border that came to be first goes first.
+    Where costs are equal, the border that was formed first goes first.
 
     Args:
         regions: the superpixels; their graph must be connected.
-        cost: the cost of a merging.
+        cost: the cost of a merge.
 
     Returns:
         The parent of each node, (2L - 1,), the root's being itself, and the altitude of each node,
@@ -69,8 +69,8 @@ def merge_regions(regions: Regions, cost: MergingCost) -> tuple[np.ndarray, np.n
 class _Merging:
     """The state of a merging: the regions that are left, and their borders in a heap.
 
-    A region has some six neighbours, for which NumPy's calls cost more than their work; so what is
-    a number a region or a border is kept in lists.
+    A region has about six neighbours, too few for NumPy's calls to pay off; so values that are one
+    number per region or border are kept in lists.
     """
 
     def __init__(self, regions: Regions, cost: MergingCost) -> None:
@@ -111,7 +111,7 @@ class _Merging:
         return parents, altitudes
 
     def _cheapest(self) -> tuple[float, list[int]]:
-        """Take the cheapest border that still is one."""
+        """Take the cheapest border that still exists."""
         while True:
             price, border = heapq.heappop(self.heap)
             first, second = self.ends[border]
@@ -119,7 +119,7 @@ class _Merging:
                 return price, self.ends[border]
 
     def _merge(self, first: int, second: int, node: int) -> None:
-        """Make a node of two regions, with their borders."""
+        """Merge two regions, with their borders, into a node."""
         length = self.lengths[self.neighbours[first].pop(second)]
         del self.neighbours[second][first]
         self._add_up(first, second, length)
@@ -177,7 +177,7 @@ class _Merging:
         return (np.sqrt(np.maximum(1 - cosines, 0)) @ self.weights).tolist()
 
     def _push(self, borders: Sequence[int], distances: Sequence[float]) -> None:
-        """Put borders on the heap, at what it costs to take them away."""
+        """Put borders on the heap, by the cost of removing them."""
         textures, shares, perimeters = self.textures, self.shares, self.perimeters
         suppression = self.cost.texture
         area_power, shape_power = self.cost.area_power, self.cost.shape_power
@@ -194,7 +194,7 @@ class _Merging:
 
 
 def _extended(values: np.ndarray, nodes: int) -> np.ndarray:
-    """Make room for all nodes behind the values of superpixels, (L, D) to (nodes, D)."""
+    """Make room for all nodes after the values of superpixels, (L, D) to (nodes, D)."""
     extended = np.zeros((nodes, values.shape[1]))
     extended[: len(values)] = values
     return extended

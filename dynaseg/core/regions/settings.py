@@ -9,10 +9,10 @@ from dynaseg.core.regions.merging import MergingCost
 class RegionSettings:
     """How a hierarchy of regions is made.
 
-    Making one uses no label. The defaults were chosen on the annotated train images of BSDS500.
+    Making one uses no labels. The defaults were chosen on the annotated train images of BSDS500.
 
     Attributes:
-        max_pixels: larger images are worked on at about this many pixels.
+        max_pixels: larger images are processed at about this many pixels.
         min_depth: of a superpixel's basin in the edges; see
             :func:`~dynaseg.core.regions.superpixels.make_superpixels`.
         soft_contrast: weight, in a border's strength, of the distance of the soft labels beside it.
@@ -26,7 +26,7 @@ class RegionSettings:
         bands: weight of the histograms of the differences of Gaussians.
         orientation: weight of the histogram of directions.
         features: weight of each feature level, if there are any.
-        cost: how borders and areas make a cost of these.
+        cost: how these are combined with borders and areas into a cost.
         middle: the cost at detail .5.
     """
 

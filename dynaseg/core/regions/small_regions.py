@@ -8,16 +8,16 @@ from dynaseg.core.regions.superpixels import renumber
 
 
 def remove_small_regions(hierarchy: RegionHierarchy, min_area: float) -> RegionHierarchy:
-    """Merge small regions away on every level, so that each level still lies in the next coarser.
+    """Merge small regions away on every level, keeping each level nested in the next coarser.
 
-    A merging of which one side is smaller than ``min_area`` is done before all others: that side
-    joins the superpixel of the other side with which it shares the longest border (compare the
-    area filtering of Guimaraes et al., Hierarchizing graph-based image segmentation algorithms,
-    2017). The regions of all cuts then have that area, unless the whole image has not.
+    A merge with one side smaller than ``min_area`` is done before all others: that side joins the
+    superpixel of the other side with which it shares the longest border (compare the area filtering
+    of Guimaraes et al., Hierarchizing graph-based image segmentation algorithms, 2017). The regions
+    of all cuts then have that area, unless the whole image is smaller.
 
     Args:
         hierarchy: whose superpixels are neighbours where they are merged.
-        min_area: least area, in pixels.
+        min_area: minimum area, in pixels.
 
     Returns:
         A hierarchy with fewer and larger superpixels.
@@ -62,13 +62,13 @@ def _chain(
 
 
 def _longest_links(hierarchy: RegionHierarchy) -> np.ndarray:
-    """Find for each merging the two leaves that share the longest border in it, (L - 1, 2).
+    """Find for each merge the two leaves that share its longest border, (L - 1, 2).
 
-    Where two sides share none, as superpixels that were enlarged may, it is a leaf of each.
+    Where two sides share none, as may happen with enlarged superpixels, it is a leaf of each.
     """
     graph = build_graph(hierarchy.leaves)
     nodes = hierarchy.common_nodes(*graph.borders.T) - hierarchy.num_leaves
-    # The longest border of each node last, of equal ones the first.
+    # The longest border of each node comes last; of equal ones, the first.
     order = np.lexsort((-np.arange(len(nodes)), graph.lengths))
     children = np.argsort(hierarchy.parents[:-1], kind='stable').reshape(-1, 2)
     leaf_order, starts, _ = hierarchy.leaf_order()
@@ -91,6 +91,6 @@ class Groups:
         return member
 
     def join(self, first: int, second: int) -> None:
-        """Make one set of those of two members."""
+        """Join the sets of two members."""
         low, high = sorted((self.find(first), self.find(second)))
         self.above[low] = high

@@ -11,36 +11,36 @@ from scipy.sparse.linalg import spsolve
 from dynaseg.core.regions.graph import build_graph
 from dynaseg.core.regions.hierarchy import RegionHierarchy
 
-SHARPNESS = 16.0  # how fast a border's conductance falls with the altitude at which it goes
-MAX_EXPONENT = 30.0  # double precision tells no lower conductances from none
-REST_ALTITUDE = 1.2  # relative; walks seldom get over borders that are higher
+SHARPNESS = 16.0  # how fast a border's conductance falls with the altitude that removes it
+MAX_EXPONENT = 30.0  # lower conductances vanish in double precision
+REST_ALTITUDE = 1.2  # relative; walks rarely cross higher borders
 
 
 def spread_marks(
     hierarchy: RegionHierarchy, marks: np.ndarray, rest: int | None = None
 ) -> np.ndarray:
-    """Give every pixel the label that a random walk from it is likeliest to end at.
+    """Give every pixel the label at which a random walk from it is most likely to end.
 
-    The walk is one over the superpixels (Grady 2006). It crosses a border the more easily the
-    longer it is and the lower the altitude at which the hierarchy takes it away; its conductance is
+    The walk runs over the superpixels (Grady 2006). It crosses a border more easily the longer it
+    is and the lower the altitude at which the hierarchy removes it; its conductance is
     length exp(-16 altitude / middle). It ends where pixels are marked, a superpixel's label being
     the one most marked in it.
 
-    Where a label means all the rest, as the background of a cut-out does, a walk also ends there by
-    itself (Grady 2005, with that label as the prior): as if every superpixel had a border with a
-    marked one, of length one, at 1.2 times the middle, about detail .3. So an object that no mark
-    touches is of the rest.
+    Where a label means everything else, as the background of a cut-out does, a walk may also end at
+    it anywhere (Grady 2005, with that label as the prior): as if every superpixel had a border with
+    one marked so, of length one, at 1.2 times the middle, about detail .3. So an object without
+    marks belongs to the rest.
 
     Args:
         hierarchy: of the image, (H, W).
         marks: label of each marked pixel, 0 to K - 1, and -1 for the others, (H, W).
-        rest: the label that means all the rest; None if there is none.
+        rest: the label that means everything else; None if there is none.
 
     Returns:
         Label of each pixel, int32, (H, W). Marked pixels keep theirs.
 
     Raises:
-        ValueError: if the marks are of another size, no pixel is marked, or ``rest`` is no label.
+        ValueError: if the marks have another size, no pixel is marked, or ``rest`` is not a label.
 
     Examples:
         >>> leaves = np.array([[0, 1, 2, 3, 3]], dtype=np.int32)
@@ -51,7 +51,7 @@ def spread_marks(
     """
     if marks.shape != hierarchy.leaves.shape:
         raise ValueError(
-            f'marks must be of the size {hierarchy.leaves.shape} of the image, got {marks.shape}'
+            f'marks must have the size {hierarchy.leaves.shape} of the image, got {marks.shape}'
         )
     marked = marks >= 0
     if not marked.any():

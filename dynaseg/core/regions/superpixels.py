@@ -5,7 +5,7 @@ from skimage.measure import label
 from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
-LEVELS = 1000  # an edge's strength is rounded to so many levels a unit
+LEVELS = 1000  # per unit, to which an edge's strength is rounded
 
 
 def make_superpixels(strength: np.ndarray, min_depth: float = 0.05) -> np.ndarray:
@@ -16,8 +16,8 @@ def make_superpixels(strength: np.ndarray, min_depth: float = 0.05) -> np.ndarra
 
     Args:
         strength: of the edges, (H, W).
-        min_depth: a basin whose lowest pass to a deeper one is no higher above its ground than
-            this becomes part of it.
+        min_depth: a basin joins a deeper one if the lowest pass to it is no higher above the
+            basin's floor than this.
 
     Returns:
         Superpixel of each pixel, 0 to L - 1 in the order of their first pixels by rows, int32,

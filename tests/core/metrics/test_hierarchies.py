@@ -91,7 +91,7 @@ def test_default_must_be_among_the_thresholds():
 
 def test_shapes_are_checked():
     hierarchy, annotations = sample(0)
-    with pytest.raises(ValueError, match='annotation 2 must have one shape'):
+    with pytest.raises(ValueError, match='annotation 2 must have the same shape'):
         hierarchy_statistics(hierarchy, [annotations[0], annotations[0][:5]], [1.0])
     with pytest.raises(ValueError, match='at least one annotation and one threshold'):
         hierarchy_statistics(hierarchy, [], [1.0])

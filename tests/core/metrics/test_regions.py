@@ -223,7 +223,7 @@ def test_statistics_survive_pickling():
         (HALVES[0], [HALVES], r'labels must be .* of shape \(4,\)'),
         (HALVES[:0], [HALVES], 'labels must be a non-empty map'),
         (HALVES, [], 'at least one annotation'),
-        (HALVES, [HALVES, HALVES[:1]], r'annotation 2 must have one shape, .* \(1, 4\)'),
+        (HALVES, [HALVES, HALVES[:1]], r'annotation 2 must have the same shape, .* \(1, 4\)'),
         (HALVES, [HALVES > 0], 'annotation 1 must be .* integers, got bool'),
     ],
 )

@@ -116,7 +116,7 @@ LEAVES = np.array([[0, 1, 2]], dtype=np.int32)
         (LEAVES.astype(float), [3, 3, 4, 4, 4], [0, 0, 0, 1, 2], 'leaves must be'),
         (LEAVES, [3, 3, 4, 4], [0, 0, 0, 1], 'must have 2 x 3 - 1 entries'),
         (LEAVES, [3, 3, 3, 4, 4], [0, 0, 0, 1, 2], 'two children'),
-        (LEAVES, [3, 3, 4, 4, 3], [0, 0, 0, 1, 2], 'the last node itself'),
+        (LEAVES, [3, 3, 4, 4, 3], [0, 0, 0, 1, 2], 'its own parent, got 3'),
         (LEAVES, [3, 3, 4, 4, 4], [0, 0, 0, 2, 1], 'must not decrease'),
     ],
 )

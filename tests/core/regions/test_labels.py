@@ -25,7 +25,7 @@ def test_lowest_of_equally_frequent_labels():
 
 def test_maps_are_checked():
     labels = np.zeros((4, 5), int)
-    with pytest.raises(ValueError, match='labels and regions must have one shape'):
+    with pytest.raises(ValueError, match='labels and regions must have the same shape'):
         label_regions(labels, np.zeros((4, 6), int))
     with pytest.raises(ValueError, match='labels must be a non-empty map'):
         label_regions(labels - 1, labels)
@@ -45,5 +45,5 @@ def test_probabilities_are_averaged_over_the_leaves_of_the_hierarchy():
         mean = probabilities[:, inside].mean(dim=1, keepdim=True)
         torch.testing.assert_close(averaged[:, inside], mean.expand(-1, int(inside.sum())))
     torch.testing.assert_close(averaged.sum(dim=0), torch.ones(20, 30))
-    with pytest.raises(ValueError, match=r'those of the image, \(20, 30\), got \(10, 30\)'):
+    with pytest.raises(ValueError, match=r'the size of the image, \(20, 30\), got \(10, 30\)'):
         average_over_superpixels(probabilities[:, :10], image)
