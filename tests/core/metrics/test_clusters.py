@@ -48,7 +48,7 @@ def test_table_of_ignored_pixels_alone_is_empty_of_counts():
 
 
 def test_table_refuses_other_shapes_and_classes():
-    with pytest.raises(ValueError, match=r'one shape, got \(2,\) and \(3,\)'):
+    with pytest.raises(ValueError, match=r'the same shape, got \(2,\) and \(3,\)'):
         contingency_table(np.zeros(2, int), np.zeros(3, int), 2)
     with pytest.raises(ValueError, match=r'classes must lie in \[0, 2\) or be 255, got \[2, 200\]'):
         contingency_table(np.zeros(3, int), np.array([2, 200, 0]), 2)
