@@ -5,7 +5,7 @@ It also repairs what MMCV 1.x needs on today's PyTorch.
 
 from dynaseg.mmseg.quiet import silence_libraries
 
-silence_libraries()  # before MMCV is imported, which has much to say
+silence_libraries()  # before MMCV is imported, which warns a lot
 
 from dynaseg.mmseg import compat  # noqa: E402
 

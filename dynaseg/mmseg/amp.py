@@ -10,15 +10,15 @@ DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
 class AmpOptimizerHook(OptimizerHook):
     """Trains in mixed precision: the network computes in 16 bits, the loss and the weights in 32.
 
-    It takes the place of MMCV's ``Fp16OptimizerHook``, of which a CPU can make nothing.
+    It replaces MMCV's ``Fp16OptimizerHook``, which does nothing on a CPU.
 
     Args:
-        dtype: ``'bfloat16'``, or ``'float16'`` on GPUs, for which the loss is scaled; by default
-            bfloat16 where the device has it.
-        grad_clip: as of MMCV's ``OptimizerHook``.
+        dtype: ``'bfloat16'`` or, on GPUs, ``'float16'`` with loss scaling; by default bfloat16 if
+            the device supports it.
+        grad_clip: see MMCV's ``OptimizerHook``.
 
     Raises:
-        UserError: if the type is unknown, or the device has it not.
+        UserError: if the type is unknown, or the device does not support it.
     """
 
     def __init__(self, dtype: str | None = None, grad_clip: dict | None = None) -> None:
@@ -44,7 +44,7 @@ class AmpOptimizerHook(OptimizerHook):
             self.scaler.load_state_dict(state)
 
     def after_train_iter(self, runner: IterBasedRunner) -> None:
-        """Take a step of the optimiser."""
+        """Take an optimiser step."""
         runner.optimizer.zero_grad()
         self.scaler.scale(runner.outputs['loss']).backward()
         if self.grad_clip is not None:

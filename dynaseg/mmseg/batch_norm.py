@@ -1,18 +1,18 @@
-"""Batch normalisation over the images of all processes, so that their number changes nothing."""
+"""Batch normalisation over the images of all processes, so that their number does not matter."""
 
 import torch
 from torch import Tensor, nn
 
 from dynaseg.core.distributed import sum_over_processes
 
-# Others, such as timm's, do more than to normalise.
+# Others, such as timm's, do more than normalise.
 PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 _forward_on_gpu = nn.SyncBatchNorm.forward
 
 
 def synchronise(model: nn.Module) -> nn.Module:
-    """Let the batch normalisations of a network see the batches of all processes.
+    """Make the batch normalisation layers of a network use the batches of all processes.
 
     Args:
         model: the network, changed in place.
@@ -28,10 +28,10 @@ def synchronise(model: nn.Module) -> nn.Module:
 
 
 def forward(norm: nn.SyncBatchNorm, img: Tensor) -> Tensor:
-    """Normalise as PyTorch's ``SyncBatchNorm`` does, which refuses to train on a CPU.
+    """Normalise as PyTorch's ``SyncBatchNorm`` does, also on a CPU, where it refuses to train.
 
     Args:
-        norm: the normalisation.
+        norm: the layer.
         img: (N, C, ...).
 
     Returns:
@@ -40,7 +40,7 @@ def forward(norm: nn.SyncBatchNorm, img: Tensor) -> Tensor:
     if img.device.type != 'cpu' or not norm.training:
         return _forward_on_gpu(norm, img)
     kind = img.dtype
-    img = img.to(torch.promote_types(kind, torch.float32))  # sums of bfloat16 would be coarse
+    img = img.to(torch.promote_types(kind, torch.float32))  # bfloat16 sums would be too coarse
     dims = [0, *range(2, img.ndim)]
     shape = [1, -1] + [1] * (img.ndim - 2)
     count = img.new_tensor([img.numel() / img.shape[1]])

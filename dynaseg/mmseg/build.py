@@ -13,7 +13,7 @@ from dynaseg.mmseg.configs import load_config, name_config
 from dynaseg.mmseg.models import DynaSeg
 from dynaseg.mmseg.scratch import initialise
 
-LOGGER = logging.getLogger(__name__)  # on which a load in part warns of what was left out
+LOGGER = logging.getLogger(__name__)  # where a partial load warns of what was left out
 
 
 def build_segmentor_from(
@@ -26,18 +26,18 @@ def build_segmentor_from(
 
     Args:
         config: path, name under DynaSeg's ``configs/``, or a loaded config.
-        checkpoint: file with trained weights; fresh weights, drawn from ``seed``, where None.
-        device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
+        checkpoint: file with trained weights; if None, fresh weights drawn from ``seed``.
+        device: such as ``'cpu'`` or ``'cuda:1'``; if None, the GPU if there is one.
         seed: seed of the fresh weights, at least 0.
 
     Returns:
-        The segmentor, in evaluation mode. Where its ``test_cfg`` has ``fit``, it is fitted to each
+        The segmentor, in evaluation mode. If its ``test_cfg`` has ``fit``, it is fitted to each
         image that it segments.
 
     Raises:
         FileNotFoundError: if the config or the checkpoint does not exist.
-        ValueError: if the model cannot be built, is not a ``DynaSeg``, the checkpoint's weights are
-            not those of the model, the device is not there, or the seed is negative.
+        ValueError: if the model cannot be built or is not a ``DynaSeg``, the checkpoint is of
+            another model, the device does not exist, or the seed is negative.
 
     Examples:
         >>> segmentor = build_segmentor_from('dynaseg/scf_plain-cnn_100_sample.py', device='cpu')
@@ -52,7 +52,7 @@ def build_segmentor_from(
     try:
         check_segmentor(config.model)
         segmentor = build_segmentor(config.model)
-    except Exception as error:  # constructors of any registered module
+    except Exception as error:  # from the constructor of any registered module
         raise ValueError(f'{name}: the model cannot be built: {find_root(error)}') from error
     if not isinstance(segmentor, DynaSeg):
         kind = config.model.get('type')
@@ -61,11 +61,11 @@ def build_segmentor_from(
         if checkpoint is None:
             initialise(segmentor, seed)
         else:
-            # The segmentor refuses one of another network.
+            # The segmentor refuses a checkpoint of another network.
             load_checkpoint(segmentor, str(checkpoint), map_location='cpu', logger=LOGGER)
     except FileNotFoundError:
         raise
-    except Exception as error:  # of any loader, and of unpickling any content
+    except Exception as error:  # from any loader, or from unpickling any content
         source = f'{name}: the weights' if checkpoint is None else checkpoint
         raise ValueError(f'{source}: cannot be loaded as a checkpoint: {error}') from error
     return segmentor.to(device).eval()

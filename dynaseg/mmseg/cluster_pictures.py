@@ -20,21 +20,21 @@ OPACITY = 0.5
 class ClusterPicturesHook(Hook):
     """Draws the clusters of some training images while a network is trained.
 
-    It belongs into ``log_config.hooks``, beside the loggers. Before the first iteration, every
+    It belongs in ``log_config.hooks``, beside the loggers. Before the first iteration, every
     ``interval`` iterations and after the last one it writes
-    ``WORK_DIR/clusters/IMAGE/iter_ITERATION.jpg`` for each image, the image beside its clusters,
-    and adds the same to TensorBoard where the training logs to it. An image is always the same view
-    of what the pipeline gives, a cluster always has the colour that it has in label maps, and the
-    training goes on as it would without the pictures.
+    ``WORK_DIR/clusters/IMAGE/iter_ITERATION.jpg`` for each image, showing it beside its clusters,
+    and adds the same picture to TensorBoard if the training logs to it. An image is always drawn
+    with the same augmentations, clusters have the same colours as in label maps, and the pictures
+    do not affect the training.
 
     Args:
-        interval: iterations between two pictures, at least 1; where the config says none, MMCV
-            gives that of ``log_config``.
-        num_images: images that are drawn, evenly spaced in the training set, at least 1.
-        by_epoch: not used; MMCV gives it to every hook of ``log_config``.
+        interval: iterations between two pictures, at least 1; if the config gives none, MMCV
+            passes that of ``log_config``.
+        num_images: number of images drawn, evenly spaced in the training set, at least 1.
+        by_epoch: not used; MMCV passes it to every hook of ``log_config``.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
     """
 
     def __init__(self, interval: int = 50, num_images: int = 4, by_epoch: bool = False) -> None:
@@ -46,12 +46,12 @@ class ClusterPicturesHook(Hook):
         self.num_images = num_images
 
     def before_train_iter(self, runner: IterBasedRunner) -> None:
-        """Draw what the training starts from, after hooks that set it."""
+        """Draw the initial clusters, after the hooks that set them."""
         if runner.iter == 0:
             self._draw(runner, 0)
 
     def after_train_iter(self, runner: IterBasedRunner) -> None:
-        """Draw what has been trained so far."""
+        """Draw the clusters trained so far."""
         if self.every_n_iters(runner, self.interval) or self.is_last_iter(runner):
             self._draw(runner, runner.iter + 1)
 

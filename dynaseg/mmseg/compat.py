@@ -42,7 +42,7 @@ from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.training_data import build_dataloader
 
-FORMAT_DIR = '.format_cityscapes'  # the script's, whatever the data set
+FORMAT_DIR = '.format_cityscapes'  # the script's default, whatever the data set
 
 _init_dist_pytorch = mmcv.runner.dist_utils._init_dist_pytorch
 _to_tensor = mmseg.datasets.pipelines.formatting.to_tensor
@@ -72,7 +72,7 @@ def apply() -> None:
 
 
 def make_trainings_resumable() -> None:
-    """Let trainings go on where they were killed; each repair says why in ``resume``."""
+    """Let killed trainings resume where they stopped; ``resume`` gives the reason for each."""
     IterBasedRunner.run = resume.run
     IterBasedRunner.resume = resume.resume
     IterBasedRunner.register_hook = resume.register_hook
@@ -87,7 +87,7 @@ def make_trainings_resumable() -> None:
 def allow_numpy_scalars() -> None:
     """Let checkpoints hold NumPy scalars.
 
-    PyTorch 2.6 loads weights alone unless a type is allowed; MMCV's ``save_best`` writes the best
+    PyTorch 2.6 loads only weights unless a type is allowed; MMCV's ``save_best`` writes the best
     score, a NumPy scalar, into the checkpoint's meta.
     """
     kinds = [np.float16, np.float32, np.float64, np.int32, np.int64, np.bool_]
@@ -99,12 +99,12 @@ def allow_numpy_scalars() -> None:
 
 @cache
 def get_stream(device: int) -> torch.cuda.Stream:
-    """Get the stream that copies to a GPU: MMCV names it by an index, PyTorch 2.1 by a device."""
+    """Get the stream that copies to a GPU: MMCV passes an index, PyTorch 2.1 expects a device."""
     return torch.cuda.Stream(device)
 
 
 def init_dist_pytorch(backend: str, **kwargs) -> None:
-    """Join the process group, through gloo without a GPU: MMCV divides by the number of GPUs."""
+    """Join the process group, with gloo if there is no GPU: MMCV divides by the number of GPUs."""
     if torch.cuda.is_available():
         _init_dist_pytorch(backend, **kwargs)
     else:
@@ -115,7 +115,7 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
     """``MMDistributedDataParallel`` without GPUs: it unwraps MMCV's data containers on the CPU."""
 
     def _passing_sync_batchnorm_handle(self, module: torch.nn.Module) -> None:
-        """Ask no synchronised normalisation for a GPU; :func:`batch_norm.forward` needs none."""
+        """Do not require a GPU for ``SyncBatchNorm``; :func:`batch_norm.forward` needs none."""
 
     def train_step(self, *inputs, **kwargs) -> dict:
         """Run a training step of the module; see ``MMDistributedDataParallel``."""
@@ -136,8 +136,8 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 def build_alone(model: torch.nn.Module, device: str = 'cuda', *args, **kwargs) -> MMDataParallel:
     """Wrap a model for training in one process.
 
-    On a CPU its batch normalisation is the one of several processes: rounding as they do, one
-    finds the weights that they find.
+    On a CPU it uses the batch normalisation of several processes: with the same rounding, one
+    process arrives at the same weights as several.
     """
     if device == 'cpu':
         model = batch_norm.synchronise(model)
@@ -147,9 +147,9 @@ def build_alone(model: torch.nn.Module, device: str = 'cuda', *args, **kwargs) -
 def build_distributed(
     model: torch.nn.Module, device: str = 'cuda', *args, **kwargs
 ) -> MMDistributedDataParallel:
-    """Wrap a model for distributed training, its batch normalisation synchronised.
+    """Wrap a model for distributed training, with synchronised batch normalisation.
 
-    MMSegmentation's ``build_ddp`` refuses the CPU.
+    MMSegmentation's ``build_ddp`` does not support CPUs.
     """
     model = batch_norm.synchronise(model)
     if device != 'cpu':
@@ -159,7 +159,7 @@ def build_distributed(
 
 
 def collect_results(result_part: list, size: int, tmpdir: str | None = None) -> list | None:
-    """Gather all processes' results on the first, also without the GPU that MMCV needs for it."""
+    """Gather all processes' results in the first, even without the GPU that MMCV needs for it."""
     if torch.cuda.is_available() or tmpdir is not None:
         return _collect_results_cpu(result_part, size, tmpdir)
     parts = [None] * dist.get_world_size()
@@ -174,9 +174,9 @@ def repair_mmselfsup() -> None:
     """Let mmselfsup's momentum contrast (MoCo, DenseCL) train in one process, on a CPU too.
 
     It gathers keys and shuffles images over the processes of a group, on GPUs. In one process there
-    is nothing to gather, and the order within a batch does not matter to a batch normalisation.
+    is nothing to gather, and the order within a batch does not matter to batch normalisation.
     """
-    from mmselfsup import utils  # which few need and takes seconds
+    from mmselfsup import utils  # rarely needed, and takes seconds
     from mmselfsup.models.algorithms import densecl, moco
 
     def gather(tensor: torch.Tensor) -> torch.Tensor:
@@ -195,18 +195,18 @@ def repair_mmselfsup() -> None:
 
 
 def get_images(img: DataContainer | torch.Tensor, **img_norm_cfg) -> list[np.ndarray]:
-    """Get the images of a batch for ``--show-dir``, which expects a tensor of floating point.
+    """Get the images of a batch for ``--show-dir``, which expects a floating-point tensor.
 
-    Pipelines that end in ``DefaultFormatBundle`` give a container, and of pixels.
+    Pipelines that end in ``DefaultFormatBundle`` give a container of 8-bit pixels.
     """
     tensor = img.data[0] if isinstance(img, DataContainer) else img
     return tensor2imgs(tensor.float(), **img_norm_cfg)
 
 
 def to_tensor(data: object) -> torch.Tensor:
-    """Make a tensor of what a pipeline holds, of flipped pictures that are one pixel wide, too.
+    """Convert pipeline data to a tensor, including flipped images that are one pixel wide.
 
-    NumPy calls those contiguous whatever their strides, and PyTorch takes no negative ones.
+    NumPy calls those contiguous whatever their strides, and PyTorch rejects negative strides.
     """
     if isinstance(data, np.ndarray) and min(data.strides, default=0) < 0:
         data = data.copy()
@@ -214,16 +214,16 @@ def to_tensor(data: object) -> torch.Tensor:
 
 
 def ask_git(command: list[str]) -> bytes:
-    """Ask git for the current folder's commit, without the `fatal:` that it says where is none."""
+    """Ask git for the current folder's commit, without its `fatal:` outside a repository."""
     return subprocess.run(command, capture_output=True).stdout
 
 
 def translate_arguments(arguments: list[str]) -> list[str]:
-    """Translate a launcher's arguments into those that MMSegmentation's scripts know.
+    """Translate a launcher's arguments into those that MMSegmentation's scripts accept.
 
-    ``torch.distributed.launch`` passes ``--local-rank`` since PyTorch 2.0. ``mim`` asks for the CPU
-    with ``--device cpu``, which is what the scripts use anyway where no GPU is visible, and passes
-    ``--gpus 1`` whatever is typed, which they do anyway, and warn of.
+    ``torch.distributed.launch`` has passed ``--local-rank`` since PyTorch 2.0. ``mim`` passes
+    ``--device cpu`` for the CPU, which the scripts use anyway if no GPU is visible, and always
+    passes ``--gpus 1``, which is their default, and of which they warn.
 
     Args:
         arguments: command line arguments, without the program.
@@ -256,7 +256,7 @@ def translate_arguments(arguments: list[str]) -> list[str]:
 def run_mmseg_script(name: str) -> None:
     """Run one of MMSegmentation's own scripts with this process's arguments, repaired.
 
-    What is wrong with the config or with files that it names is said in a few lines beforehand.
+    Mistakes in the config or in files that it names are reported beforehand, in a few lines.
 
     Args:
         name: the script's file name, ``train.py`` or ``test.py``.
@@ -277,7 +277,7 @@ def run_mmseg_script(name: str) -> None:
         check_command(config, arguments)
     except UserError as error:
         stop(f'{config.filename}: {find_root(error)}')
-    # The script itself knows no names of shipped configs.
+    # The script itself does not know the names of shipped configs.
     sys.argv = [config.filename if one == arguments.config else one for one in sys.argv]
     try:
         functions['main']()
@@ -290,12 +290,12 @@ def run_mmseg_script(name: str) -> None:
 
 
 def stop(message: str) -> NoReturn:
-    """End the process with an error; of several processes the first one says it."""
+    """End the process with an error; of several processes, only the first prints it."""
     sys.exit(1 if int(os.environ.get('RANK', 0)) else f'error: {message}')
 
 
 def build_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
-    """Build a data set for a script; what it finds wrong with the data is the user's to mend."""
+    """Build a data set for a script; errors in the data become errors that the user can fix."""
     try:
         return _build_dataset(cfg, default_args)
     except (ValueError, OSError) as error:

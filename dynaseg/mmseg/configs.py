@@ -13,12 +13,12 @@ __all__ = ['Config', 'DictAction', 'find_config', 'load_config', 'merge_options'
 
 
 def find_config(name: str | PathLike) -> Path:
-    """Find a config: a file of one's own, or one that comes with DynaSeg.
+    """Find a config: your own file, or one that comes with DynaSeg.
 
     Args:
         name: path of a config, or a name under DynaSeg's ``configs/`` or ``configs/dynaseg/``,
-            which an installed package holds in its ``.mim`` folder and a source checkout beside
-            the package.
+            which is in the ``.mim`` folder of an installed package, and beside the package in a
+            source checkout.
 
     Returns:
         The config's path.
@@ -47,15 +47,15 @@ def load_config(config: str | PathLike | Config) -> Config:
     """Load a config, and check what MMCV does not.
 
     Args:
-        config: path, name under DynaSeg's ``configs/``, or a config that is loaded already.
+        config: path, name under DynaSeg's ``configs/``, or a loaded config.
 
     Returns:
         The config.
 
     Raises:
         FileNotFoundError: if there is no such config.
-        ValueError: if the file is no config of a model, was written for DynaSeg 0.1, or asks for
-            mixed precision as MMCV has it; it says what to write.
+        ValueError: if the file is not a model config, was written for DynaSeg 0.1, or asks for
+            MMCV's mixed precision; the message says what to write.
     """
     if not isinstance(config, Config):
         path = find_config(config)
@@ -87,14 +87,15 @@ def merge_options(config: Config, options: Sequence[str]) -> Config:
     """Change entries of a config as ``--cfg-options`` does.
 
     Args:
-        config: the config, which is left as it is.
+        config: the config, which is left unchanged.
         options: such as ``'model.decode_head.num_classes=8'``.
 
     Returns:
         The changed config.
 
     Raises:
-        ValueError: if an option is no ``key=value``, or goes into an entry that has no entries.
+        ValueError: if an option is not ``key=value``, or sets an entry of something that is not a
+            dict.
 
     Examples:
         >>> merge_options(Config({'model': {'type': 'DynaSeg'}}), ['model.seed=3']).model.seed
@@ -115,5 +116,5 @@ def merge_options(config: Config, options: Sequence[str]) -> Config:
 
 
 def name_config(config: Config) -> str:
-    """Name a config in an error: by its file, if it has one."""
+    """Name a config for an error, by its file if it has one."""
     return config.filename or 'the config'

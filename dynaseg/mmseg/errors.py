@@ -1,2 +1,2 @@
 class UserError(ValueError):
-    """What the user of a command can mend; it is shown in one line, without a traceback."""
+    """An error that the user of a command can fix; it is shown without a traceback."""

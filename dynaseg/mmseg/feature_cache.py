@@ -16,25 +16,25 @@ from dynaseg.io.files import write_file
 SUFFIX = '.pt'
 DIGEST = re.compile('[0-9a-f]{32}')
 GIB = 2**30
-MEASUREMENTS = 64  # of a folder, while a process fills it
+MEASUREMENTS = 64  # of a folder's size, while a process fills it
 
 
 class FeatureCache:
-    """Keeps what a frozen backbone computed, on disk, by the content of what it saw.
+    """Keeps the levels that a frozen backbone computes on disk, by the content of the images.
 
-    Levels are computed in float32, whatever the training's precision, and stored and given in
-    float16 precision, the first time, too, so that a training with a cache is the same whether or
-    not it finds them there. A file is written whole or not at all; one that cannot be read is
-    computed anew. Several processes may share a folder.
+    Levels are computed in float32, whatever the training's precision, and stored and returned in
+    float16 precision, even the first time, so that a training with a cache is the same whether or
+    not it finds them there. A file is written completely or not at all; one that cannot be read is
+    recomputed. Several processes may share a folder.
 
     Args:
-        backbone: the backbone. Its weights, when the first levels are wanted, are told apart.
-        settings: what levels depend on besides weights and pixels, in words.
-        folder: where levels are kept: in it a subfolder for each network with its settings, by
-            their digest, and in that a file for each image.
-        max_gib: bound of the folder's size, in GiB. When it is reached, or the disk is full, levels
-            of other networks are removed, those first that were used longest ago; then no more are
-            stored. Of what other processes store meanwhile a process takes note now and then.
+        backbone: the backbone. Levels are distinguished by its weights at the first call.
+        settings: what levels depend on besides weights and pixels, as text.
+        folder: where levels are kept: one subfolder per network and settings, named by their
+            digest, with one file per image.
+        max_gib: limit of the folder's size, in GiB. When it is reached, levels of other networks
+            are removed, least recently used first; after that, or when the disk is full, no more
+            are stored. What other processes store meanwhile is measured now and then.
 
     Raises:
         ValueError: if the backbone is trained, so that its levels change, or ``max_gib`` is not
@@ -62,8 +62,8 @@ class FeatureCache:
             raise ValueError(f'max_gib must be positive, got {max_gib!r}')
         if any(weight.requires_grad for weight in backbone.parameters()):
             raise ValueError(
-                'levels can be kept of a frozen backbone alone: leave it out, or set frozen=True '
-                '(frozen_stages and norm_cfg.requires_grad of a ResNet)'
+                'only the levels of a frozen backbone can be kept: leave it out, or set '
+                'frozen=True (frozen_stages and norm_cfg.requires_grad of a ResNet)'
             )
         self.backbone = backbone
         self.settings = settings
@@ -106,7 +106,7 @@ class FeatureCache:
         except FileNotFoundError:
             pass
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            print_log(f'{path} cannot be read and is computed anew: {error}', 'dynaseg')
+            print_log(f'{path} cannot be read and is recomputed: {error}', 'dynaseg')
         if levels is None:
             with torch.autocast(image.device.type, enabled=False):
                 levels = [level.half().cpu() for level in compute(image)]
@@ -140,7 +140,7 @@ class FeatureCache:
             self.is_full = True
 
     def _remove_others(self, size: int) -> None:
-        """Remove other networks' features, longest unused first, until so many bytes are free."""
+        """Remove other networks' levels, least recently used first, until ``size`` bytes fit."""
         others = [folder for folder in self._list_folders() if folder != self.folder]
         for folder in sorted(others, key=lambda folder: folder.stat().st_mtime):
             if self.used + size <= self.limit:
@@ -150,24 +150,24 @@ class FeatureCache:
                 path.unlink(missing_ok=True)
 
     def _list_folders(self) -> list[Path]:
-        """List the folders that are a network's: whatever else lies there is not touched."""
+        """List the networks' folders; anything else in there is left alone."""
         return [path for path in self.root.iterdir() if DIGEST.fullmatch(path.name)]
 
     @staticmethod
     def _measure(folder: Path) -> int:
         sizes = 0
         for path in folder.glob(f'*{SUFFIX}'):
-            with suppress(FileNotFoundError):  # another process may just have removed it
+            with suppress(FileNotFoundError):  # another process may have just removed it
                 sizes += path.stat().st_size
         return sizes
 
 
 class LevelMemory:
-    """Keeps in memory what a frozen backbone and a frozen neck make of images, by their content.
+    """Keeps the levels of a frozen backbone and neck in memory, by the content of the images.
 
     Args:
-        neck: the neck. Levels of a neck with other weights or buffers are other levels.
-        max_gib: when so many GiB are held, further images are computed each time.
+        neck: the neck. When its weights or buffers change, levels are recomputed.
+        max_gib: limit in GiB, beyond which further images are computed each time.
 
     Examples:
         >>> memory = LevelMemory(nn.BatchNorm2d(2).eval())
@@ -188,7 +188,7 @@ class LevelMemory:
     def __call__(
         self, images: Tensor, compute: Callable[[Tensor], Sequence[Tensor]]
     ) -> list[Tensor]:
-        """Get the levels of images, (N, 3, H, W); as :class:`FeatureCache` does."""
+        """Get the levels of images, (N, 3, H, W); see :class:`FeatureCache`."""
         autocast = torch.is_autocast_enabled(images.device.type)
         state = digest(f'{images.device} {autocast}', *self.neck.state_dict().values())
         if state != self.state:
@@ -211,12 +211,12 @@ class LevelMemory:
 
 
 def _join(images: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Make a batch of the levels of images."""
+    """Join the levels of images into a batch."""
     return [torch.cat(level) for level in zip(*images, strict=True)]
 
 
 def digest_pixels(image: Tensor) -> str:
-    """Compute a digest of an image, which is that of the same pixels in another type.
+    """Compute a digest of an image, which is the same for equal pixels of another dtype.
 
     Examples:
         >>> pixels = torch.arange(6, dtype=torch.uint8)
@@ -225,12 +225,12 @@ def digest_pixels(image: Tensor) -> str:
         >>> digest_pixels(pixels) == digest_pixels(pixels + 0.5)
         False
     """
-    whole = image.byte()  # as files hold them; bytes are soonest digested
+    whole = image.byte()  # as in files; bytes are the fastest to digest
     return digest(whole if torch.equal(whole, image) else image)
 
 
 def digest(*values: Tensor | str) -> str:
-    """Compute a digest of tensors and texts: of values, shapes and types.
+    """Compute a digest of tensors and strings: of values, shapes and dtypes.
 
     Examples:
         >>> digest(torch.zeros(2)) == digest(torch.zeros(2)), digest(torch.zeros(2)) == digest('a')

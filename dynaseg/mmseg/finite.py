@@ -9,13 +9,13 @@ from dynaseg.mmseg.errors import UserError
 
 
 def describe_network(model: nn.Module) -> str | None:
-    """Say which weights of a network, wrapped or not, are not finite; None where all are."""
+    """Say which weights of a network, wrapped or not, are not finite; None if all are finite."""
     model = model.module if is_module_wrapper(model) else model
     return describe_not_finite(model.state_dict())
 
 
 class FiniteHook(Hook):
-    """Ends a training whose weights, learning rate or loss are not finite, and says which."""
+    """Stops a training whose weights, learning rate or loss are not finite, and says which."""
 
     def before_run(self, runner: IterBasedRunner) -> None:
         """Check the weights with which the training starts."""
@@ -33,7 +33,7 @@ class FiniteHook(Hook):
                 )
 
     def after_train_iter(self, runner: IterBasedRunner) -> None:
-        """Check what is logged of the loss, which is on the CPU already."""
+        """Check the logged losses, which are on the CPU already."""
         values = runner.outputs.get('log_vars', {})
         parts = [f'{name} is {value}' for name, value in values.items() if not math.isfinite(value)]
         if parts:

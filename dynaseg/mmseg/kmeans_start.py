@@ -14,19 +14,19 @@ from dynaseg.mmseg.training_images import (
 
 @HOOKS.register_module()
 class KMeansStartHook(Hook):
-    """Starts the clusters of a training at those of K-means over the whole training set.
+    """Starts a training from the clusters of K-means over the whole training set.
 
     Before the first iteration it collects features of training images, as the pipeline gives them,
-    runs K-means, as PiCIE does (Cho et al., CVPR 2021), and sets the head's weights such that the
+    runs K-means, as PiCIE does (Cho et al., CVPR 2021), and sets the head's weights so that the
     argmax of the response map is the nearest centroid. Its response is then
     s (2 c_k f - |c_k|^2) for a feature f and the centroid c_k.
 
     Args:
         num_images: images whose features are collected.
-        pixels_per_image: pixels that are drawn from each.
-        scale: standard deviation of the responses, averaged over the clusters, which says how sure
-            of itself the start is.
-        seed: seed of the pixels that are drawn and of K-means; by default that of the training.
+        pixels_per_image: pixels drawn from each of them.
+        scale: standard deviation of the responses, averaged over the clusters: how confident the
+            start is.
+        seed: seed of the drawn pixels and of K-means; by default that of the training.
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class KMeansStartHook(Hook):
         head = model.decode_head
         if runner.iter > 0 or head.was_loaded:
             return
-        from sklearn.cluster import KMeans  # slow to import, and few need it
+        from sklearn.cluster import KMeans  # slow to import, and rarely needed
 
         seed = training_seed(runner) if self.seed is None else self.seed
         features = self._collect(runner, seed)
         if len(features) < head.num_classes:
             raise ValueError(
-                f'decode_head.num_classes={head.num_classes}: the training images gave no more '
-                f'than {len(features)} pixels of features for K-means (num_images='
+                f'decode_head.num_classes={head.num_classes}: the training images gave only '
+                f'{len(features)} pixels of features for K-means (num_images='
                 f'{self.num_images}, pixels_per_image={self.pixels_per_image})'
             )
-        # On mini-batches, K-means gives other clusters for other seeds; on all pixels it does not.
+        # Mini-batch K-means gives other clusters for other seeds; K-means on all pixels does not.
         kmeans = KMeans(head.num_classes, n_init=10, max_iter=100, random_state=seed)
         kmeans.fit(features.numpy())
         head.start_from_centroids(torch.from_numpy(kmeans.cluster_centers_), features, self.scale)
-        share_state(head)  # each process has seen other augmentations
+        share_state(head)  # each process has seen different augmentations
         print_log(
             f'clusters start at {head.num_classes} centroids of K-means over '
             f'{len(features)} pixels',

@@ -6,10 +6,10 @@ class NamedLabels(np.ndarray):
 
     Args:
         labels: integers from 0, (H, W).
-        names: of the labels.
+        names: names of the labels.
 
     Attributes:
-        names: of the labels; None of arrays that were computed from such a map.
+        names: names of the labels; None for arrays computed from such a map.
 
     Examples:
         >>> labels = NamedLabels(np.array([[0, 1]]), ('road', 'sky'))

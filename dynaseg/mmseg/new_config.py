@@ -1,4 +1,4 @@
-"""A starting point for a config of one's own, in any folder."""
+"""A starting point for your own config, in any folder."""
 
 from os import PathLike
 from pathlib import Path
@@ -11,19 +11,19 @@ TEMPLATE = """\
 # Inherits from {base}. Train and test it with
 #     mim train dynaseg {name} --gpus 1
 #     mim test dynaseg {name} --checkpoint work_dirs/{stem}/latest.pth --gpus 1 --eval mIoU
-# What is written here replaces what the base config says; all else stays as it is there. Lines that
-# are commented out show the base's values.
+# What is set here overrides the base config; everything else is inherited from it. Lines that are
+# commented out show the base's values.
 from dynaseg.mmseg.configs import find_config
 
 _base_ = str(find_config({given!r}))
 
-# A backbone of another type takes `_delete_=True`, which drops the old keys, init_cfg and its
-# weights among them, and a head or neck with its channels.
+# A backbone of another type needs `_delete_=True`, which drops the old keys, including init_cfg and
+# its weights, and a head or neck with matching channels.
 # model = dict(
 {model}
 # )
 
-# Images, and where there are labels the classes.
+# Images and, if there are labels, the classes.
 # data = dict(
 {data}
 # )
@@ -34,25 +34,25 @@ DATA_KEYS = ('type', 'data_root', 'img_dir', 'ann_dir', 'subset', 'classes')
 
 
 def write_new_config(name: str | PathLike, base: str | PathLike) -> Path:
-    """Write a config that inherits from another, with the values one may want to change.
+    """Write a config that inherits from another, with the values you may want to change.
 
     Args:
-        name: path of the new config; ``.py`` is appended where it is missing.
+        name: path of the new config; ``.py`` is appended if it is missing.
         base: path of a config, or a name under DynaSeg's ``configs/``.
 
     Returns:
         The path.
 
     Raises:
-        FileExistsError: if there is such a file, which stays as it is.
+        FileExistsError: if there is such a file, which is left unchanged.
         FileNotFoundError: if there is no such base or no such folder.
-        ValueError: if the base is no valid config.
+        ValueError: if the base is not a valid config.
     """
     path = Path(name)
     if path.suffix != '.py':
         path = path.with_name(f'{path.name}.py')
     config = load_config(base)
-    # A shipped config is found by its name wherever the package is; one's own by its whole path.
+    # A shipped config is found by its name wherever the package is; your own by its full path.
     given = str(Path(base).resolve()) if Path(base).is_file() else str(base)
     content = TEMPLATE.format(
         base=given,

@@ -21,16 +21,16 @@ class NoiseWhiteningHook(Hook):
     """Fits a :class:`~dynaseg.mmseg.models.NoiseWhitening` to the training set.
 
     Before the first iteration it adds up the statistics of training images, as the pipeline gives
-    them; see :func:`dynaseg.core.whitening.fit_whitening`. It stands before ``KMeansStartHook``,
-    which clusters what the neck gives.
+    them; see :func:`dynaseg.core.whitening.fit_whitening`. List it before ``KMeansStartHook``,
+    which clusters the output of the neck.
 
     Args:
-        num_images: images that are looked at, evenly spaced.
-        components: eigenvectors to which features are projected first.
+        num_images: number of images used, evenly spaced.
+        components: number of eigenvectors onto which features are projected first.
         ridge: share of white noise that is added.
         contrast: the distance in CIELAB from which neighbours count as different.
-        pixels_per_image: as ``max_places`` of :class:`dynaseg.core.whitening.NoiseStatistics`, for
-            features of thousands of channels.
+        pixels_per_image: see ``max_places`` of :class:`dynaseg.core.whitening.NoiseStatistics`; for
+            features with thousands of channels.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class NoiseWhiteningHook(Hook):
         """Fit the neck before the first iteration, unless a checkpoint has set it.
 
         Raises:
-            ValueError: if the model's neck is another, or the images have no noise.
+            ValueError: if the model has another neck, or the images have no noise.
         """
         model = runner.model.module
         if runner.iter > 0 or model.decode_head.was_loaded:
@@ -71,7 +71,7 @@ class NoiseWhiteningHook(Hook):
         neck.set_transform(fit_whitening(statistics, self.components, dimensions, self.ridge))
         share_state(neck)
         print_log(
-            f'noise is whitened by {statistics.num_pairs} pairs of neighbours that look alike',
+            f'noise whitening is fitted to {statistics.num_pairs} pairs of similar neighbours',
             runner.logger,
         )
 
@@ -81,7 +81,7 @@ def mean_lab(img: Tensor, size: tuple[int, int]) -> Tensor:
 
     Args:
         img: pixels, BGR, 0 to 255, (1, 3, H, W).
-        size: how many cells, (h, w).
+        size: number of cells, (h, w).
 
     Returns:
         CIELAB, (3, h, w).

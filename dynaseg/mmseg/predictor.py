@@ -25,25 +25,25 @@ def build_predictor(
     cfg_options: Sequence[str] = (),
     names: str | PathLike | None = None,
 ) -> tuple[FittedPredictor | RegionPredictor | TrainedPredictor, dict[str, object]]:
-    """Build what segments images as a config says.
+    """Build the predictor that a config describes.
 
     Args:
         config: path, name under DynaSeg's ``configs/``, or a loaded config.
-        checkpoint: file with trained weights; fresh ones, drawn from ``seed``, where None.
-        device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
+        checkpoint: file with trained weights; if None, fresh weights drawn from ``seed``.
+        device: such as ``'cpu'`` or ``'cuda:1'``; if None, the GPU if there is one.
         seed: seed of the fresh weights, at least 0.
-        cfg_options: changes of the config, as of :func:`dynaseg.mmseg.configs.merge_options`.
-        names: file of names of the checkpoint's clusters (see :mod:`dynaseg.io.names`); that of the
-            config's ``test_cfg`` where None.
+        cfg_options: changes to the config; see :func:`dynaseg.mmseg.configs.merge_options`.
+        names: file with names of the checkpoint's clusters (see :mod:`dynaseg.io.names`); if None,
+            that of the config's ``test_cfg``.
 
     Returns:
-        The predictor, and what its segmentations depend on, as values of JSON: files by their
-        content, since they move and change; ``label_names`` are those of the labels that mean the
-        same in every image, if they do.
+        The predictor, and what its segmentations depend on, as JSON values: files by the hashes of
+        their content, since they move and change; with ``label_names`` if labels mean the same in
+        every image.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`dynaseg.mmseg.build.build_segmentor_from` and
-            :func:`dynaseg.io.names.read_names_of`, and if the names are not those of the clusters.
+        FileNotFoundError, ValueError: see :func:`dynaseg.mmseg.build.build_segmentor_from` and
+            :func:`dynaseg.io.names.read_names_of`; also if the names are not those of the clusters.
     """
     config = merge_options(load_config(config), cfg_options)
     names = names or (config.model.get('test_cfg') or {}).get('names')

@@ -1,15 +1,15 @@
-"""What libraries say before the first line of progress and is not the user's business."""
+"""Filters for what libraries print at the start and does not concern the user."""
 
 import logging
 import warnings
 
 import torch
 
-# The start of each message, and why it says nothing to the user.
+# The beginning of each message, and why it does not concern the user.
 EXPECTED = (
-    'On January 1, 2023, MMCV',  # of 2022: DynaSeg is of the 1.x line
+    'On January 1, 2023, MMCV',  # announces MMCV 2; DynaSeg is for the 1.x line
     'pkg_resources is deprecated',  # which mmcv and mim use
-    'SyncBN is only supported with DDP',  # said of every model, whether it has any or not
+    'SyncBN is only supported with DDP',  # for every model, whether it has any or not
 )
 EXPECTED_ON_CPU = (
     "'pin_memory' argument is set as true",  # mmseg's default
@@ -18,7 +18,7 @@ EXPECTED_ON_CPU = (
 
 
 def silence_libraries() -> None:
-    """Filter the messages that are expected; others are shown as before."""
+    """Filter out the expected messages; others are shown as before."""
     expected = EXPECTED
     if not torch.cuda.is_available():
         expected += EXPECTED_ON_CPU

@@ -1,4 +1,4 @@
-"""Trainings that are killed go on as if they had not been; see ``docs/reliability.md``."""
+"""Resuming killed trainings as if they had not been killed; see ``docs/reliability.md``."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ from dynaseg.mmseg.training_data import DrawnImages, TrainingSampler
 
 LATEST = 'latest.pth'
 CHECKPOINT_NAME = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
-# Of a checkpoint's meta, what a training goes on with: the rest describes the run that wrote it.
+# What a resumed training takes from a checkpoint's meta; the rest describes the run that wrote it.
 CONTINUED = ('seed', 'hook_msgs', 'grad_scaler')
 
 _run = IterBasedRunner.run
@@ -36,7 +36,7 @@ _register_hook = IterBasedRunner.register_hook
 class SeedHook(Hook):
     """Seeds the random numbers of an iteration, such as dropout's, by its number.
 
-    What they were before therefore needs no place in a checkpoint.
+    Checkpoints therefore need not hold the state of the generators.
     """
 
     def before_train_iter(self, runner: IterBasedRunner) -> None:
@@ -49,7 +49,7 @@ class SeedHook(Hook):
 
 
 class TrainingLoader(IterLoader):
-    """MMCV's endless loader, from the epoch at which the sampler stands, and without its pauses."""
+    """MMCV's endless loader, from the sampler's current epoch on, and without its pauses."""
 
     def __init__(self, dataloader: DataLoader) -> None:
         epoch = getattr(dataloader.sampler, 'epoch', 0)  # the first epoch may end while starting
@@ -70,7 +70,7 @@ class TrainingLoader(IterLoader):
 def run(
     runner: IterBasedRunner, data_loaders: list[DataLoader], workflow: list[tuple], *args, **kwargs
 ) -> None:
-    """Run a training as MMCV's ``IterBasedRunner`` does, from the data that comes next."""
+    """Run a training as MMCV's ``IterBasedRunner`` does, continuing with the data due next."""
     seed = (runner.meta or {}).get('seed')
     loaders = [
         loader
@@ -80,7 +80,7 @@ def run(
     for loader in loaders:
         loader.sampler.go_to(runner.iter, seed)
     if seed is not None:
-        runner.register_hook(SeedHook(), priority='LOWEST')  # after whatever draws before a step
+        runner.register_hook(SeedHook(), priority='LOWEST')  # after hooks that draw before a step
     runner.register_hook(FiniteHook(), priority='HIGH')  # before the optimiser's step
     if runner.work_dir and runner.rank == 0:
         remove_parts(Path(runner.work_dir))
@@ -94,10 +94,10 @@ def run(
 
 
 def _repeat_warning(runner: IterBasedRunner) -> None:
-    """Warn of random weights once more, below MMCV's lines for every parameter, and in the log."""
+    """Warn of random weights again, below MMCV's lines for every parameter, and in the log."""
     model = getattr(runner.model, 'module', runner.model)
     head = getattr(model, 'decode_head', None)
-    if runner.iter > 0 or getattr(head, 'was_loaded', True):  # or is none of DynaSeg's
+    if runner.iter > 0 or getattr(head, 'was_loaded', True):  # or is not DynaSeg's
         return
     warning = describe_random_weights(model)
     if warning:
@@ -110,20 +110,20 @@ def resume(
     resume_optimizer: bool = True,
     map_location: str = 'default',
 ) -> None:
-    """Go on with a training, on a CPU too, at the iteration after that of a checkpoint.
+    """Resume a training, on a CPU too, at the iteration after a checkpoint's.
 
-    MMCV's own asks for a GPU, repeats the checkpoint's last iteration and forgets the seed and the
-    best score.
+    MMCV's version needs a GPU, repeats the checkpoint's last iteration and forgets the seed and
+    the best score.
 
     Args:
         runner: the training's runner.
-        checkpoint: the file; of a ``latest.pth`` that is damaged or leads nowhere, the newest
-            whole checkpoint beside it takes the place.
-        resume_optimizer: whether the optimiser goes on, too.
+        checkpoint: the file; a ``latest.pth`` that is damaged or a broken link is replaced by the
+            newest intact checkpoint beside it.
+        resume_optimizer: whether to resume the optimiser, too.
         map_location: where the checkpoint is loaded before it is copied; the CPU by default.
 
     Raises:
-        UserError: if the file is not a whole checkpoint of this network's training.
+        UserError: if the file is not an intact checkpoint of this network's training.
     """
     path = str(checkpoint)
     if os.path.basename(path) == LATEST:
@@ -134,17 +134,17 @@ def resume(
         loaded = runner.load_checkpoint(
             path, 'cpu' if map_location == 'default' else map_location, strict=True
         )
-    except Exception as error:  # of unpickling any content
+    except Exception as error:  # from unpickling any content
         raise UserError(f'{path}: cannot be resumed from: {error}') from error
     meta = loaded.get('meta') or {}
     if 'iter' not in meta or (resume_optimizer and 'optimizer' not in loaded):
         raise UserError(
-            f'{path}: cannot be resumed from: weights alone; start from them with --load-from'
+            f'{path}: cannot be resumed from: only weights; start from them with --load-from'
         )
     if resume_optimizer:
         runner.optimizer.load_state_dict(loaded['optimizer'])
     runner.meta = {**(runner.meta or {}), **{key: meta[key] for key in CONTINUED if key in meta}}
-    runner._iter = runner._inner_iter = meta['iter'] + 1  # it counts from 0 and had been taken
+    runner._iter = runner._inner_iter = meta['iter'] + 1  # it counts from 0 and is done
     runner._epoch = meta['epoch']
     runner.logger.info(
         f'resumed from {path} after {runner.iter} iterations, seed {runner.meta.get("seed")}'
@@ -152,15 +152,15 @@ def resume(
 
 
 def find_latest_checkpoint(path: str, suffix: str = 'pth') -> str | None:
-    """Find the checkpoint at which a training goes on.
+    """Find the checkpoint from which a training resumes.
 
     Args:
         path: the work folder.
-        suffix: not used; as in MMSegmentation.
+        suffix: not used; see MMSegmentation.
 
     Returns:
-        ``latest.pth`` if it is whole, else the whole checkpoint of most iterations; it warns of
-        those that are damaged. None where there is no whole one.
+        ``latest.pth`` if it is intact, else the intact checkpoint with the most iterations, after a
+        warning for each damaged one; None if there is no intact one.
     """
     folder = Path(path)
     names = os.listdir(folder) if folder.is_dir() else []
@@ -172,7 +172,7 @@ def find_latest_checkpoint(path: str, suffix: str = 'pth') -> str | None:
             found = str(folder / name)
             break
         print_log(
-            f'{folder / name} is damaged or leads nowhere: looking for an older checkpoint',
+            f'{folder / name} is damaged or a broken link: looking for an older checkpoint',
             get_root_logger(),
             logging.WARNING,
         )
@@ -183,7 +183,7 @@ def find_latest_checkpoint(path: str, suffix: str = 'pth') -> str | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Tell whether a checkpoint is whole: each of its records has its checksum.
+    """Tell whether a checkpoint is intact: each of its records matches its checksum.
 
     Examples:
         >>> import tempfile
@@ -202,7 +202,7 @@ def is_whole(path: Path) -> bool:
 
 
 def save_checkpoint(runner: IterBasedRunner, *args, **kwargs) -> None:
-    """Save a checkpoint as MMCV does, of weights that are finite."""
+    """Save a checkpoint as MMCV does, if the weights are finite."""
     problem = describe_network(runner.model)
     if problem:
         raise UserError(f'iteration {runner.iter + 1} of {runner.max_iters}: {problem}')
@@ -212,7 +212,7 @@ def save_checkpoint(runner: IterBasedRunner, *args, **kwargs) -> None:
 def register_hook(runner: IterBasedRunner, hook: Hook, priority: str | int = 'NORMAL') -> None:
     """Register a hook; checkpoints are saved after the evaluation of their iteration.
 
-    Else a training that is killed in between would go on without that evaluation's best score.
+    Otherwise a training killed in between would resume without that evaluation's best score.
     """
     if isinstance(hook, mmcv.runner.CheckpointHook):
         priority = 'VERY_LOW'
@@ -220,12 +220,12 @@ def register_hook(runner: IterBasedRunner, hook: Hook, priority: str | int = 'NO
 
 
 def put(backend: HardDiskBackend, obj: bytes, filepath: str | Path) -> None:
-    """Write a file whole or not at all, and wait until it is on the disk."""
+    """Write a file completely or not at all, and wait until it is on the disk."""
     write_file(Path(filepath), obj, sync=True)
 
 
 def symlink(src: str, dst: str, overwrite: bool = True, **kwargs) -> None:
-    """Make a symbolic link; another takes its place at once, and is not removed before."""
+    """Make a symbolic link, replacing an existing one atomically."""
     if not overwrite:
         os.symlink(src, dst, **kwargs)
         return

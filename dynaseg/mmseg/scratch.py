@@ -12,17 +12,17 @@ SEED_KEY = 'dynaseg_scratch_seed'
 
 @CheckpointLoader.register_scheme(prefixes=PREFIX)
 def load_from_scratch(filename: str, map_location: str | None = None) -> dict:
-    """Answer ``scratch://`` and ``scratch://SEED`` with a checkpoint that holds the seed alone.
+    """Answer ``scratch://`` and ``scratch://SEED`` with a checkpoint that holds only the seed.
 
     Args:
-        filename: the address; the seed is 0 where it names none.
+        filename: the address; the seed is 0 if it names none.
         map_location: not used.
 
     Returns:
         A checkpoint, which a :class:`FromScratchMixin` turns into fresh weights.
 
     Raises:
-        ValueError: if the seed is no integer.
+        ValueError: if the seed is not an integer.
     """
     seed = filename.removeprefix(PREFIX) or '0'
     if not seed.isdecimal():
@@ -31,7 +31,7 @@ def load_from_scratch(filename: str, map_location: str | None = None) -> dict:
 
 
 def initialise(model: nn.Module, seed: int) -> None:
-    """Give a model fresh weights that depend on the seed alone, not on what was drawn before.
+    """Give a model fresh weights that depend only on the seed, not on what was drawn before.
 
     Weights that its config calls pretrained are loaded, as at the start of a training.
 
@@ -60,7 +60,7 @@ class FromScratchMixin:
     """Lets a segmentor load the checkpoints of :func:`load_from_scratch`.
 
     Attributes:
-        weights_seed: the seed of its weights; 0 where they were trained.
+        weights_seed: the seed of its weights; 0 if they were trained.
     """
 
     weights_seed = 0

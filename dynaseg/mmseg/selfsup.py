@@ -18,9 +18,9 @@ repair_mmselfsup()
 
 @DATASOURCES.register_module()
 class SegmentationImages(BaseDataSource):
-    """The images of a data set of MMSegmentation as a data source of mmselfsup, without labels.
+    """The images of an MMSegmentation data set as an mmselfsup data source, without labels.
 
-    A backbone is so trained on the very images that DynaSeg trains on afterwards.
+    A backbone is thus trained on the same images that DynaSeg trains on afterwards.
 
     Args:
         dataset: config of the data set without its pipeline; ``ImageFolderDataset`` takes any
@@ -28,7 +28,7 @@ class SegmentationImages(BaseDataSource):
         **kwargs: further arguments of mmselfsup's ``BaseDataSource``.
 
     Raises:
-        FileNotFoundError, ValueError: as the data set.
+        FileNotFoundError, ValueError: see the data set.
 
     Examples:
         >>> settings = dict(type='ImageFolderDataset', img_dir='holiday')
@@ -53,17 +53,17 @@ class SegmentationImages(BaseDataSource):
 
 @HOOKS.register_module()
 class FullBatchHook(Hook):
-    """Refuses a data set without a full batch, of which an epoch would train nothing.
+    """Refuses a data set smaller than a batch, on which an epoch would train nothing.
 
-    Momentum contrast leaves the last images of an epoch out, since its queue takes whole batches;
-    of fewer images than a batch all are left out, and the checkpoint holds random weights.
+    Momentum contrast drops the last incomplete batch of an epoch, since its queue takes whole
+    batches; with fewer images than a batch, it would drop all and save random weights.
     """
 
     def before_train_epoch(self, runner: EpochBasedRunner) -> None:
         """Raise ``UserError`` if there is no batch; it says what to set."""
         if not len(runner.data_loader):
             raise UserError(
-                f'{len(runner.data_loader.dataset)} images make no batch of '
+                f'{len(runner.data_loader.dataset)} images do not fill a batch of '
                 f'{runner.data_loader.batch_size}: nothing would be trained; lower '
                 'data.samples_per_gpu, by which model.queue_len must be divisible'
             )

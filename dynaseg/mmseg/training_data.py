@@ -1,8 +1,8 @@
 """The images of a training: their order and their augmentations are functions of the seed.
 
-The stock loader draws both from generators whose state lies in several processes. Here an image of
-an epoch has a seed of its own, so that a training that is resumed, or shared by other processes,
-sees what it would have seen.
+The stock loader draws both from generators whose state is spread over several processes. Here every
+image of an epoch has its own seed, so that a training that is resumed, or shared among several
+processes, sees the same data.
 """
 
 import random
@@ -35,9 +35,9 @@ def seeded(*key: int) -> Iterator[None]:
     """Draw the random numbers of Python, NumPy and PyTorch (on the CPU) from a seed.
 
     Args:
-        key: integers of at least 0, which are the seed together.
+        key: integers of at least 0, which together are the seed.
 
-    Afterwards the generators are as they were.
+    Afterwards the generators are restored.
 
     Examples:
         >>> with seeded(0, 7):
@@ -69,19 +69,19 @@ class Draw(NamedTuple):
 class TrainingSampler(Sampler[Draw]):
     """Draws the images of an epoch in an order that is a function of the seed and the epoch.
 
-    All processes together see the batches that one would see: each takes its part of each.
+    All processes together see the same batches as a single one: each takes its part of every batch.
 
     Args:
         size: number of images.
-        batch_size: images of a batch in each process.
+        batch_size: images per batch in each process.
         seed: the seed, the same in all processes.
         rank: number of this process.
         num_processes: number of processes.
-        drop_last: whether images that fill no batch are left out of the epoch.
+        drop_last: whether an incomplete last batch is left out of the epoch.
 
     Attributes:
-        epoch: the epoch that comes next.
-        start: the first of its batches that is drawn; 0 again thereafter.
+        epoch: the next epoch.
+        start: the first of its batches to be drawn; 0 for later epochs.
 
     Examples:
         >>> sampler = TrainingSampler(size=6, batch_size=2, seed=0)
@@ -110,17 +110,17 @@ class TrainingSampler(Sampler[Draw]):
 
     @property
     def num_batches(self) -> int:
-        """Batches of an epoch."""
+        """Batches per epoch."""
         together = self.batch_size * self.num_processes
         return self.size // together if self.drop_last else -(-self.size // together)
 
     def go_to(self, batch: int, seed: int | None = None) -> None:
-        """Go on with a batch, counted from the start of the training, and with another seed."""
+        """Continue at a batch, counted from the start of the training, maybe with another seed."""
         self.epoch, self.start = divmod(batch, self.num_batches)
         self.seed = self.seed if seed is None else seed
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch, as MMCV's loops ask it of every sampler."""
+        """Go to the beginning of an epoch, as MMCV's loops ask of every sampler."""
         self.epoch, self.start = epoch, 0
 
     def __len__(self) -> int:
@@ -137,7 +137,7 @@ class TrainingSampler(Sampler[Draw]):
         for batch in range(start, self.num_batches):
             images = order[batch * together : (batch + 1) * together]
             each = -(-len(images) // self.num_processes)
-            while len(images) < each * self.num_processes:  # as many in every process
+            while len(images) < each * self.num_processes:  # the same number in every process
                 images += order[: each * self.num_processes - len(images)]
             for index in images[self.rank * each : (self.rank + 1) * each]:
                 yield Draw(index, (seed, epoch, index))
@@ -148,8 +148,7 @@ class TrainingSampler(Sampler[Draw]):
 class Refusal:
     """Why a batch cannot be trained on.
 
-    Workers hand it over as a batch: their exceptions would come with the tracebacks of two
-    processes.
+    Workers return it as a batch: their exceptions would come with the tracebacks of two processes.
     """
 
     reason: str
@@ -160,10 +159,10 @@ class DrawnImages(Dataset):
 
     Args:
         dataset: the data set.
-        skip_bad: whether the next image takes the place of one that cannot be read.
+        skip_bad: whether an image that cannot be read is replaced by the next one.
 
     Attributes:
-        bad: which images could not be read, by index, in whichever process that was.
+        bad: which images could not be read, by index, shared with the workers.
     """
 
     def __init__(self, dataset: Dataset, skip_bad: bool = False) -> None:
@@ -188,7 +187,7 @@ class DrawnImages(Dataset):
         return refusal
 
     def describe_skipped(self) -> str | None:
-        """Say how many images were skipped in all processes, and which; None where none was."""
+        """Say how many images were skipped in all processes, and which; None if none was."""
         bad = self.bad.to(get_device(), torch.uint8)
         if get_dist_info()[1] > 1:
             dist.all_reduce(bad, dist.ReduceOp.MAX)
@@ -201,7 +200,7 @@ class DrawnImages(Dataset):
 
 
 class TrainingDataLoader(DataLoader):
-    """PyTorch's ``DataLoader``, which raises what workers hand over as a :class:`Refusal`."""
+    """PyTorch's ``DataLoader`` that raises an error when a worker returns a :class:`Refusal`."""
 
     def __iter__(self) -> Iterator:
         for batch in super().__iter__():
@@ -211,7 +210,7 @@ class TrainingDataLoader(DataLoader):
 
 
 def collate_images(samples: Sequence, samples_per_gpu: int) -> object:
-    """Make a batch as MMCV's ``collate`` does, or a :class:`Refusal` of images that make none."""
+    """Make a batch as MMCV's ``collate`` does, or a :class:`Refusal` if the sizes differ."""
     shapes = {}
     for sample in samples:
         if isinstance(sample, Refusal):
@@ -230,7 +229,7 @@ def collate_images(samples: Sequence, samples_per_gpu: int) -> object:
 
 
 def name_sample(sample: dict) -> str:
-    """Name the image of a sample by its file, if the pipeline says it."""
+    """Name the image of a sample by its file, if the pipeline gives it."""
     metas = sample.get('img_metas')
     metas = metas.data if isinstance(metas, DataContainer) else metas
     return (metas or {}).get('filename') or 'an image'
@@ -249,30 +248,30 @@ def build_dataloader(
     on_bad_image: str = 'raise',
     **kwargs,
 ) -> DataLoader:
-    """Build a loader as MMSegmentation's ``build_dataloader`` does, of the same arguments.
+    """Build a loader as MMSegmentation's ``build_dataloader`` does, with the same arguments.
 
-    Those that shuffle draw by a :class:`TrainingSampler`. Without workers none is to persist.
+    Loaders that shuffle use a :class:`TrainingSampler`. ``persistent_workers`` needs workers.
 
     Args:
         dataset: the data set.
-        samples_per_gpu: images of a batch in each process.
-        workers_per_gpu: processes that load images, for each process; 0 loads in this one.
+        samples_per_gpu: images per batch in each process.
+        workers_per_gpu: workers that load images for each process; 0 loads in the process itself.
         num_gpus: not used with ``dist``.
-        dist: whether each process has a loader of its own.
+        dist: whether each process has its own loader.
         shuffle: whether it is for training.
         seed: the seed of the order and of the augmentations.
-        drop_last: whether images that fill no batch are left out.
+        drop_last: whether an incomplete last batch is left out.
         persistent_workers: whether workers outlive an epoch.
-        on_bad_image: ``'raise'``, or ``'skip'`` where the next image is to take the place of one
-            that cannot be read. For training alone: of a test it would change the figures.
+        on_bad_image: ``'raise'``, or ``'skip'`` to replace an image that cannot be read by the next
+            one; for training only, since it would change the figures of a test.
         **kwargs: further arguments of PyTorch's ``DataLoader``.
 
     Returns:
         The loader.
 
     Raises:
-        UserError: if ``on_bad_image`` is unknown or given for a test, or there are fewer images
-            than a batch takes.
+        UserError: if ``on_bad_image`` is unknown or is ``'skip'`` for a test, or there are fewer
+            images than a batch takes.
     """
     if on_bad_image not in ON_BAD_IMAGE:
         raise UserError(f'on_bad_image must be one of {ON_BAD_IMAGE}, got {on_bad_image!r}')
@@ -280,7 +279,7 @@ def build_dataloader(
     if not shuffle:
         if on_bad_image != 'raise':
             raise UserError(
-                f'on_bad_image={on_bad_image!r} is for training alone: write it into '
+                f'on_bad_image={on_bad_image!r} is for training only: set it in '
                 'data.train_dataloader'
             )
         return _build_dataloader(
@@ -301,7 +300,7 @@ def build_dataloader(
     sampler = TrainingSampler(len(dataset), batch_size, seed, rank, num_processes, drop_last)
     if sampler.num_batches == 0:
         raise UserError(
-            f'data.train has {len(dataset)} images, and a batch takes {batch_size * num_processes} '
+            f'data.train has {len(dataset)} images, but a batch takes {batch_size * num_processes} '
             f'(data.samples_per_gpu={samples_per_gpu}): lower it, or set '
             'data.train_dataloader.drop_last=False'
         )

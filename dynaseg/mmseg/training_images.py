@@ -13,12 +13,12 @@ from dynaseg.mmseg.training_data import Draw, DrawnImages, Refusal
 
 
 def training_images(runner: IterBasedRunner, num_images: int, seed: int) -> Iterator[Tensor]:
-    """Give training images as the pipeline gives them, one by one, evenly spaced.
+    """Yield evenly spaced training images one by one, as the pipeline gives them.
 
     Args:
-        runner: of the training.
-        num_images: at most so many.
-        seed: of their augmentations.
+        runner: the runner of the training.
+        num_images: the maximum number of images.
+        seed: the seed of their augmentations.
 
     Yields:
         Pixels, (1, 3, H, W), on the model's device.
@@ -39,13 +39,13 @@ def training_images(runner: IterBasedRunner, num_images: int, seed: int) -> Iter
 
 
 def training_seed(runner: IterBasedRunner) -> int:
-    """Get the seed of a training, 0 where it has none."""
+    """Get the seed of a training, 0 if it has none."""
     return (runner.meta or {}).get('seed') or 0
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, without gradients, for the length of the block."""
+    """Put a model into evaluation mode, without gradients, within the block."""
     training = model.training
     model.eval()
     try:
@@ -56,7 +56,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def share_state(module: nn.Module) -> None:
-    """Give every process of a distributed training the first one's weights of a module."""
+    """Copy a module's weights from the first process of a distributed training to the others."""
     if get_dist_info()[1] > 1:
         for value in module.state_dict().values():
             dist.broadcast(value, src=0)

@@ -59,7 +59,7 @@ def test_other_weights_or_settings_have_other_levels(tmp_path, images, seed, set
 
 
 @pytest.mark.parametrize('damage', [lambda data: data[:-30], lambda data: b'', lambda data: b'no'])
-def test_damaged_files_are_computed_anew(tmp_path, images, damage, caplog):
+def test_damaged_files_are_recomputed(tmp_path, images, damage, caplog):
     compute = Counting()
     cache = FeatureCache(frozen(), '', tmp_path)
     first = cache(images[:1], compute)
@@ -189,7 +189,7 @@ def test_training_as_tested_sees_enlarged_images(tmp_path):
 
 
 def test_a_trained_backbone_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r'feature_cache: .* frozen backbone alone'):
+    with pytest.raises(ValueError, match=r'feature_cache: only .* frozen backbone'):
         build(tmp_path, frozen=False)
     with pytest.raises(ValueError, match='max_gib must be positive, got 0'):
         FeatureCache(frozen(), '', tmp_path, max_gib=0)

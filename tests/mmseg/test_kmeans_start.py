@@ -124,5 +124,5 @@ def test_centroids_of_another_shape_are_refused():
 
 def test_more_clusters_than_pixels_are_refused():
     hook = KMeansStartHook(num_images=2, pixels_per_image=3)
-    with pytest.raises(ValueError, match=r'num_classes=7: .* no more than 6 pixels'):
+    with pytest.raises(ValueError, match=r'num_classes=7: .* only 6 pixels'):
         train(build(7), 1, hook)

@@ -97,7 +97,7 @@ MISTAKES = {
     ),
     'index of the head': (
         'model = dict(decode_head=dict(in_index=4))',
-        'model.decode_head.in_index=4: expected 0 to 3, since model.neck gives 4 of them',
+        'model.decode_head.in_index=4: expected 0 to 3, since model.neck gives 4 levels',
     ),
     'unknown backbone': (
         "model = dict(backbone=dict(type='ResNett'))",
@@ -122,7 +122,7 @@ MISTAKES = {
     ),
     'damaged file of weights': (
         PRETRAINED.format('damaged.pth'),
-        "model.backbone.init_cfg.checkpoint='damaged.pth' cannot be read as weights of PyTorch",
+        "model.backbone.init_cfg.checkpoint='damaged.pth' cannot be read as PyTorch weights",
     ),
     'missing data': (
         "data = dict(train=dict(data_root='nowhere'))",
@@ -142,11 +142,11 @@ MISTAKES = {
     ),
     'unknown metric': (
         "evaluation = dict(metric='mIuO')",
-        "evaluation.metric='mIuO': CocoStuff27Dataset knows mIoU, majority; did you mean 'mIoU'?",
+        "evaluation.metric='mIuO': CocoStuff27Dataset supports mIoU, majority; did you mean 'mIoU'",
     ),
     'misspelt optimizer': (
         "optimzer = dict(type='Adam', lr=0.001)",
-        "optimzer is read by nothing; did you mean 'optimizer'?",
+        "optimzer is not a known key; did you mean 'optimizer'?",
     ),
     'unknown optimizer': (
         "optimizer = dict(type='SDG')",
@@ -211,11 +211,11 @@ MISTAKES = {
     ),
     'a figure in other letters': (
         "evaluation = dict(save_best='mIOU')",
-        "evaluation.save_best='mIOU' is no figure; did you mean 'mIoU'?",
+        "evaluation.save_best='mIOU' is not a metric; did you mean 'mIoU'?",
     ),
     'colours of two channels': (
         'model = dict(img_norm_cfg=dict(mean=[0.0, 0.0], std=[1.0, 1.0]))',
-        'model: img_norm_cfg: mean and std must be of 3 channels, got (0.0, 0.0)',
+        'model: img_norm_cfg: mean and std must have 3 channels, got (0.0, 0.0)',
     ),
     'no clusters': (
         'model = dict(decode_head=dict(num_classes=0))',
@@ -223,7 +223,7 @@ MISTAKES = {
     ),
     'epochs beside iterations': (
         'runner = dict(max_epochs=3)',
-        'runner.max_epochs=3: IterBasedRunner takes max_iters alone, which is 100;\n',
+        'runner.max_epochs=3: IterBasedRunner takes only max_iters, which is 100;\n',
     ),
     'no interval of checkpoints': (
         'checkpoint_config = dict(interval=0)',
@@ -247,7 +247,7 @@ MISTAKES = {
         'data = dict(train=dict(pipeline=[dict(type="LoadImage"), dict(type="RandomFlip", prob=0), '
         'dict(type="RandomCrop", crop_size=(24, 24)), dict(type="DefaultFormatBundle"), '
         'dict(type="Collect", keys=["img"])]))\nmodel = dict(decode_head=dict(in_index=3))',
-        'data.train.pipeline gives images of 24 x 24 pixels, of which model.backbone makes '
+        'data.train.pipeline gives images of 24 x 24 pixels, from which model.backbone makes '
         'features of 1 x 1',
     ),
 }
@@ -314,7 +314,7 @@ def test_masks_of_other_values_are_found_beforehand(write, refuse, tmp_path):
 @pytest.mark.parametrize(
     ('change', 'expected'),
     [
-        ('classes="sky"', "classes='sky': expected a list of names, or a file with one a line"),
+        ('classes="sky"', "classes='sky': expected a list of names, or a file with one per line"),
         ('classes=["sky", "road", "sky"]', "classes has 'sky' twice"),
         ('classes=["sky"], reduce_zero_label="no"', "reduce_zero_label='no': expected True or"),
     ],
@@ -347,7 +347,7 @@ def test_other_backbones_without_weights_give_a_warning():
 def test_levels_that_a_neck_lacks_are_named(write, refuse):
     message = refuse('train.py', write('model = dict(neck=dict(target=7))', 'efficientnet'))
     assert 'model.neck: NormalizedLevels fails' in message
-    assert 'target=7 is none of the 3 levels' in message
+    assert 'target=7: expected one of 3 levels' in message
 
 
 def test_networks_of_images_are_not_trained(write, refuse):
@@ -438,7 +438,7 @@ def test_a_checkpoint_may_be_loaded_in_part_where_the_config_says_so(write, othe
     ('name', 'reason'),
     [
         ('empty.pth', 'is an empty file'),
-        ('damaged.pth', 'cannot be read as weights'),
+        ('damaged.pth', 'cannot be read as PyTorch weights'),
         ('absent.pth', 'there is no such file'),
     ],
 )
@@ -451,7 +451,7 @@ def test_checkpoints_that_cannot_be_read_get_a_reason(write, refuse, name, reaso
 @pytest.mark.parametrize(
     ('options', 'expected'),
     [
-        ([], 'the test is asked for nothing: give --eval mIoU, --show-dir DIR'),
+        ([], 'no output is requested: give --eval mIoU, --show-dir DIR'),
         (['--eval', 'mIoU', '--format-only'], '--eval and --format-only exclude each other'),
         (['--out', 'labels.json'], "--out='labels.json': expected a .pkl file"),
     ],
@@ -463,19 +463,19 @@ def test_tests_say_what_they_can_be_asked_for(write, refuse, options, expected):
 def test_text_in_place_of_weights_is_not_to_be_trusted(write, refuse):
     Path('text.pth').write_text('cd /tmp\nexport A=1\n')
     message = refuse('train.py', write("load_from = 'text.pth'"))
-    assert "load_from='text.pth' cannot be read as weights of PyTorch" in message
+    assert "load_from='text.pth' cannot be read as PyTorch weights" in message
     assert 'add_safe_globals' not in message
 
 
 def test_weights_that_cannot_be_fetched_may_be_had_elsewhere(write, refuse):
     message = refuse('train.py', write(PRETRAINED.format('http://127.0.0.1:9/weights.pth')))
-    assert "'http://127.0.0.1:9/weights.pth' cannot be had: " in message
-    assert 'fetch the file elsewhere and give its path' in message
+    assert "'http://127.0.0.1:9/weights.pth' cannot be downloaded: " in message
+    assert 'get the file elsewhere and give its path' in message
 
 
 def test_unknown_metrics_of_a_test_are_named(write, refuse):
     message = refuse('test.py', write('', 'cnn'), 'scratch://', '--eval', 'mIuO')
-    assert "--eval='mIuO': CocoStuff27Dataset knows mIoU, majority; did you mean 'mIoU'?" in message
+    assert "--eval='mIuO': CocoStuff27Dataset supports mIoU, majority; did you mean" in message
 
 
 def test_a_deeper_network_is_another_one(write, refuse):

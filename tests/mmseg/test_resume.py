@@ -140,7 +140,7 @@ def test_a_damaged_latest_is_passed_over_by_resume_from(tmp_path, sample_data):
         (None, 'no checkpoint .*mine.pth to resume from'),
         (b'', 'mine.pth: cannot be resumed from'),
         ({'state_dict': {}}, 'mine.pth: cannot be resumed from: .*another network'),
-        ('weights', 'mine.pth: cannot be resumed from: weights alone; .*--load-from'),
+        ('weights', 'mine.pth: cannot be resumed from: only weights; .*--load-from'),
     ],
 )
 def test_what_cannot_be_resumed_from_is_named(tmp_path, sample_data, content, message):

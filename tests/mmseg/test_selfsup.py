@@ -105,7 +105,7 @@ def test_fewer_images_than_a_batch_are_refused(size, refused, tmp_path):
     if not refused:
         runner.run([loader], [('train', 1)])
         return
-    with pytest.raises(UserError, match=r'6 images make no batch of 8.*data.samples_per_gpu'):
+    with pytest.raises(UserError, match=r'6 images do not fill a batch of 8.*data.samples_per_gpu'):
         runner.run([loader], [('train', 1)])
 
 

@@ -103,7 +103,7 @@ def test_seeds_leave_the_generators_as_they_were():
 
 def test_fewer_images_than_a_batch_are_told_before_the_training(photos):
     config = folder_config(photos((8, 6)), **{'data.samples_per_gpu': 2})
-    message = r'data\.train has 1 images, and a batch takes 2 \(data\.samples_per_gpu=2\)'
+    message = r'data\.train has 1 images, but a batch takes 2 \(data\.samples_per_gpu=2\)'
     with pytest.raises(UserError, match=message):
         train(config)
     config.data.train_dataloader = {'drop_last': False}
@@ -137,7 +137,7 @@ def test_what_is_no_file_is_told_before_the_training(photos, kind):
     if kind == 'folder':  # which is searched
         assert train(config) is not None
         return
-    with pytest.raises(ValueError, match=r'photos: not files, or links to none: odd\.png'):
+    with pytest.raises(ValueError, match=r'photos: not files, or broken links: odd\.png'):
         train(config)
 
 
@@ -167,7 +167,7 @@ def test_a_set_of_damaged_images_alone_is_not_skipped(photos):
     ('shuffle', 'on_bad_image', 'message'),
     [
         (True, 'pass', r"on_bad_image must be one of \('raise', 'skip'\), got 'pass'"),
-        (False, 'skip', r"on_bad_image='skip' is for training alone: .*data\.train_dataloader"),
+        (False, 'skip', r"on_bad_image='skip' is for training only: .*data\.train_dataloader"),
     ],
 )
 def test_what_becomes_of_bad_images_is_checked(shuffle, on_bad_image, message):

@@ -60,7 +60,7 @@ def test_every_fault_is_listed(check, sample_data):
 def test_fewer_images_than_a_batch_and_missing_data_are_problems(check, sample_data, tmp_path):
     status, _, problems = check(*options(sample_data, 'data.samples_per_gpu=5'))
     assert status == 1
-    assert problems[0].startswith('train: data.train has 4 images, and a batch takes 5')
+    assert problems[0].startswith('train: data.train has 4 images, but a batch takes 5')
     status, said, problems = check('--subsets', 'train', *options(tmp_path))
     assert status == 1
     assert 'no split file' in problems[0]

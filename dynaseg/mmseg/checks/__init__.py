@@ -1,4 +1,4 @@
-"""What finds mistakes in a config before the first iteration, and names the key."""
+"""Checks that find mistakes in a config before the first iteration, and name the key."""
 
 from dynaseg.mmseg.checks.errors import ConfigError
 

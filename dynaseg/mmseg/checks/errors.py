@@ -11,9 +11,9 @@ class ConfigError(UserError):
 
 
 def find_root(error: BaseException) -> BaseException:
-    """Find the error as it was raised first: registries raise it anew, the class before its text.
+    """Find the original error: registries raise it again, with the class before its text.
 
-    One that was raised anew on purpose, from the other, names its key and is kept.
+    An error that was raised from another on purpose names its key and is kept.
 
     Examples:
         >>> try:
@@ -31,7 +31,7 @@ def find_root(error: BaseException) -> BaseException:
 
 
 def suggest(name: object, known: Iterable[str]) -> str:
-    """Ask whether one of the known names was meant, if one is like the given name.
+    """Ask whether one of the known names was meant, if one is similar to the given name.
 
     Examples:
         >>> suggest('metrc', ['interval', 'metric'])
@@ -45,7 +45,7 @@ def suggest(name: object, known: Iterable[str]) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """Say in a line what an error of a library says; of a bare assertion, what does not hold."""
+    """Describe a library's error in one line; for a bare assertion, what does not hold."""
     root = find_root(error)
     text = ' '.join(str(root).split())
     if isinstance(root, KeyError):
@@ -59,7 +59,7 @@ def explain(error: BaseException) -> str:
 
 @contextmanager
 def naming(key: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of these kinds, all if none is given, into a :class:`ConfigError` of a key."""
+    """Turn errors of these types (all if none is given) into a :class:`ConfigError` for a key."""
     kinds = kinds or (Exception,)
     try:
         yield

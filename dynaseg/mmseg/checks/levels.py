@@ -1,4 +1,4 @@
-"""A dry pass: whether backbone, neck and head fit together, on an image of zeros."""
+"""A dry run on an image of zeros: whether backbone, neck and head fit together."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from dynaseg.mmseg.checks.errors import ConfigError, explain, naming
 
-# The sides of the image; some transformers take the second alone.
+# The sides of the image; some transformers take only the second.
 SIDES = (64, 224)
 
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Compute without gradients, leaving the statistics, the modes and random numbers as are."""
+    """Compute without gradients, leaving statistics, modes and random states unchanged."""
     modes = {module: module.training for module in model.modules()}
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -26,15 +26,15 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 def check_levels(model: nn.Module, parts: Mapping[str, Mapping | None], channels: int) -> None:
-    """Check that a segmentor's neck takes the levels of its backbone, and its head those.
+    """Check that the backbone, the neck and the head of a segmentor fit together.
 
     Args:
         model: the segmentor, on the CPU.
         parts: the configs of ``backbone``, ``neck`` and ``decode_head``.
-        channels: of the images that the backbone sees.
+        channels: number of channels of the images that the backbone sees.
 
     Raises:
-        ConfigError: if they do not; it names the key, what came and what was expected.
+        ConfigError: if they do not; it names the key, what was found and what was expected.
     """
     with undisturbed(model):
         levels = _run_backbone(model.backbone, parts['backbone'], channels)
@@ -46,12 +46,12 @@ def check_levels(model: nn.Module, parts: Mapping[str, Mapping | None], channels
 
 
 def check_image_size(model: nn.Module, size: tuple[int, int], channels: int, source: str) -> None:
-    """Check that images of a size give a response map that has neighbours.
+    """Check that images of a size give a response map of at least 2 x 2.
 
     Args:
         model: the segmentor.
         size: height and width of the images.
-        channels: of the images that the backbone sees.
+        channels: number of channels of the images that the backbone sees.
         source: the key that decides the size.
 
     Raises:
@@ -63,9 +63,9 @@ def check_image_size(model: nn.Module, size: tuple[int, int], channels: int, sou
     height, width = response.shape[2:]
     if min(height, width) < 2:
         raise ConfigError(
-            f'{source} gives images of {size[0]} x {size[1]} pixels, of which model.backbone '
+            f'{source} gives images of {size[0]} x {size[1]} pixels, from which model.backbone '
             f'makes features of {height} x {width}:\nexpected at least 2 x 2, since the loss '
-            'compares neighbours; take larger images or a level of smaller stride'
+            'compares neighbours; use larger images or a level of smaller stride'
         )
 
 
@@ -81,7 +81,7 @@ def _run_backbone(backbone: nn.Module, config: Mapping, channels: int) -> list[T
         if first is not None and first.in_channels != channels:
             raise ConfigError(
                 f'model.backbone.in_channels={first.in_channels}: expected {channels}, the '
-                'channels of what it sees'
+                'channels of its input'
             )
         raise ConfigError(
             f'model.backbone: {config["type"]} fails on an image of {SIDES[0]} x {SIDES[0]}: '
@@ -101,7 +101,7 @@ def _run_neck(neck: nn.Module, config: Mapping, levels: list[Tensor]) -> list[Te
                 f'levels of model.backbone (out_indices)'
             ) from error
         raise ConfigError(
-            f'model.neck: {config["type"]} fails on the levels of model.backbone, of channels '
+            f'model.neck: {config["type"]} fails on the levels of model.backbone, with channels '
             f'{expected}: {explain(error)}'
         ) from error
     return _check_maps('model.neck', config, found)
@@ -114,7 +114,7 @@ def _run_head(head: nn.Module, config: Mapping, levels: list[Tensor], source: st
         if not -len(levels) <= index < len(levels):
             raise ConfigError(
                 f'model.decode_head.in_index={given}: expected 0 to {len(levels) - 1}, since '
-                f'{source} gives {len(levels)} of them'
+                f'{source} gives {len(levels)} levels'
             )
     expected = [levels[index].shape[1] for index in indices]
     channels = config.get('in_channels')
@@ -131,7 +131,7 @@ def _run_head(head: nn.Module, config: Mapping, levels: list[Tensor], source: st
 
 
 def _check_maps(key: str, config: Mapping, levels: object) -> list[Tensor]:
-    """Check that what a part gives is a list of feature maps."""
+    """Check that a part returns a list of feature maps."""
     if not isinstance(levels, (list, tuple)):
         raise ConfigError(
             f'{key}: {config["type"]} gives one {type(levels).__name__}: expected a list of levels'

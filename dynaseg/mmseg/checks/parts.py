@@ -1,4 +1,4 @@
-"""The parts of a config that name a type: whether there is one, and whether it takes the keys."""
+"""Checks of the parts of a config that name a type: whether it exists and takes the keys."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ from dynaseg.mmseg.models.old_keys import refuse_old_keys
 
 # Where OpenMMLab's packages register their models.
 SCOPES = {name: f'{name}.models' for name in ('mmcls', 'mmdet', 'mmselfsup')}
-# The keys of a model that hold parts of the registry of models.
+# The keys of a model whose parts are in the registry of models.
 PARTS = ('backbone', 'backbones', 'neck', 'decode_head', 'auxiliary_head', 'loss_decode')
 
 
@@ -30,7 +30,7 @@ def find_type(key: str, config: object, registry: Registry) -> type:
         registry: where its type is registered.
 
     Raises:
-        ConfigError: if there is none; it says what to import, or which name is like it.
+        ConfigError: if there is none; it says what to import, or which name is similar.
     """
     if not isinstance(config, Mapping):
         raise ConfigError(f'{key}={config!r}: expected a dict with a `type`')
@@ -64,7 +64,7 @@ def find_type(key: str, config: object, registry: Registry) -> type:
 
 
 def _list_registries(registry: Registry) -> dict[str, Collection[str]]:
-    """List what is registered, by the scope under which it is found; '' is the registry's own."""
+    """List the registered names by scope; '' is the registry's own."""
     found = {'': registry.module_dict, registry.scope: registry.module_dict}
     root = registry
     while root.parent is not None:
@@ -81,12 +81,12 @@ def check_part(
     also: Collection[str] = (),
     supplied: Collection[str] = (),
 ) -> None:
-    """Check that a part's type is registered and takes its keys; as :func:`check_arguments`."""
+    """Check that a part's type is registered and takes its keys; see :func:`check_arguments`."""
     check_arguments(key, config, find_type(key, config, registry), also, supplied)
 
 
 def check_segmentor(config: object) -> None:
-    """Check ``model``, the entries of its ``test_cfg`` included.
+    """Check ``model``, including the entries of its ``test_cfg``.
 
     Raises:
         ConfigError: as :func:`check_part`.
@@ -149,12 +149,12 @@ def _check_classes(key: str, config: Mapping) -> None:
     classes = config.get('classes')
     if isinstance(classes, str) and not Path(classes).is_file():
         raise ConfigError(
-            f'{key}.classes={classes!r}: expected a list of names, or a file with one a line'
+            f'{key}.classes={classes!r}: expected a list of names, or a file with one per line'
         )
     if isinstance(classes, (list, tuple)):
         twice = [name for name, count in Counter(classes).items() if count > 1]
         if twice:
-            raise ConfigError(f'{key}.classes has {twice[0]!r} twice: each class once')
+            raise ConfigError(f'{key}.classes has {twice[0]!r} twice: expected each class once')
     zero = config.get('reduce_zero_label')
     if not isinstance(zero, (bool, type(None))):
         raise ConfigError(f'{key}.reduce_zero_label={zero!r}: expected True or False')

@@ -1,4 +1,4 @@
-"""What a command is about to do, tried before it does it."""
+"""Checks of what a command is about to do, before it does it."""
 
 import copy
 import os
@@ -25,8 +25,8 @@ from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.resume import LATEST
 from dynaseg.mmseg.scratch import PREFIX, initialise
 
-NUM_MASKS = 20  # that are read beforehand
-# What mistakes in a config raise; other errors are defects and keep their traceback.
+NUM_MASKS = 20  # to read beforehand
+# What mistakes in a config raise; other errors are bugs and keep their traceback.
 MISTAKES = (OSError, ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError)
 
 
@@ -38,7 +38,7 @@ def check_command(config: Config, arguments: Namespace) -> None:
         arguments: as the script parses them.
 
     Raises:
-        ConfigError: for the first mistake in it, and in files that it or the command names.
+        ConfigError: for the first mistake in it, or in files that it or the command names.
     """
     with naming('--cfg-options', *MISTAKES):
         config.merge_from_dict(arguments.cfg_options or {})
@@ -56,14 +56,14 @@ def check_command(config: Config, arguments: Namespace) -> None:
 
 
 def check_training(config: Config, validate: bool = True, resumed: bool = False) -> None:
-    """Check a config that is to be trained with.
+    """Check a config for training.
 
-    It builds the model, loads its weights, and takes one image through pipeline and network.
+    It builds the model, loads its weights, and passes one image through pipeline and network.
 
     Args:
-        config: the config, which stays as it is.
-        validate: whether the data of ``data.val`` are to be evaluated.
-        resumed: whether the weights are going to be those of a checkpoint that is found then.
+        config: the config, which is left unchanged.
+        validate: whether ``data.val`` is to be evaluated.
+        resumed: whether the weights will be those of a checkpoint that is looked for later.
 
     Raises:
         ConfigError: for the first mistake.
@@ -79,13 +79,14 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
         naming('model', *MISTAKES),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter('ignore')  # the script is going to show them
+        warnings.simplefilter('ignore')  # the script will show them
         initialise(model, seed=0)
     if config.get('load_from'):
         _check_checkpoint(model, 'load_from', config.load_from)
     elif not (resumed or config.get('resume_from')):
         _refuse_frozen_noise(model)
-    if config.get('resume_from') and os.path.basename(config.resume_from) != LATEST:  # else sought
+    # A `latest.pth` is looked for later.
+    if config.get('resume_from') and os.path.basename(config.resume_from) != LATEST:
         _check_checkpoint(model, 'resume_from', config.resume_from)
     with naming('optimizer', *MISTAKES):
         build_optimizer(model, copy.deepcopy(config.optimizer))
@@ -105,11 +106,11 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
 
 
 def _check_requests(arguments: Namespace) -> None:
-    """Check what a test is asked for; the script itself answers with a traceback."""
+    """Check what a test is asked for; the script itself would fail with a traceback."""
     wanted = ('eval', 'format_only', 'show', 'show_dir', 'out')
     if not any(getattr(arguments, name) for name in wanted):
         raise ConfigError(
-            'the test is asked for nothing: give --eval mIoU, --show-dir DIR, --format-only or '
+            'no output is requested: give --eval mIoU, --show-dir DIR, --format-only or '
             '--out FILE.pkl'
         )
     if arguments.eval and arguments.format_only:
@@ -119,12 +120,12 @@ def _check_requests(arguments: Namespace) -> None:
 
 
 def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[str, ...]) -> None:
-    """Check a config and a checkpoint that are to be tested.
+    """Check a config and a checkpoint for testing.
 
     Args:
-        config: the config, which stays as it is.
+        config: the config, which is left unchanged.
         checkpoint: the file, or ``scratch://SEED``.
-        metrics: of ``--eval``.
+        metrics: the metrics of ``--eval``.
 
     Raises:
         ConfigError: for the first mistake.
@@ -178,7 +179,7 @@ def _take_image(dataset: Dataset) -> Tensor:
 
 
 def _check_masks(key: str, dataset: Dataset) -> None:
-    """Check that some of a data set's masks hold its classes alone."""
+    """Check that some of a data set's masks hold only its classes."""
     if not hasattr(dataset, 'read_classes'):
         return
     for index in take_evenly(range(len(dataset)), NUM_MASKS):
@@ -194,7 +195,7 @@ def _check_masks(key: str, dataset: Dataset) -> None:
 
 
 def _check_checkpoint(model: nn.Module, key: str, path: str) -> None:
-    """Check that a checkpoint can be read, and is the segmentor's."""
+    """Check that a checkpoint can be read and is of this segmentor."""
     if path.startswith(PREFIX):
         with naming(f'{key}={path!r}', ImportError, *MISTAKES):
             load_checkpoint(model, path, map_location='cpu', logger='silent')
@@ -212,6 +213,6 @@ def _refuse_frozen_noise(model: nn.Module) -> None:
         if not any(weight.requires_grad for weight in backbone.parameters()):
             raise ConfigError(
                 f'{key}.init_cfg: {type(backbone).__name__} has no weights and is frozen'
-                ", so that it stays random:\ngive init_cfg=dict(type='Pretrained', "
+                ", so it stays random:\ngive init_cfg=dict(type='Pretrained', "
                 'checkpoint=...), or load_from'
             )

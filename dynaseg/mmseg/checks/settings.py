@@ -1,4 +1,4 @@
-"""A whole config, read before anything is built from it."""
+"""Checks of a whole config, before anything is built from it."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from dynaseg.mmseg.checks.errors import ConfigError, suggest
 from dynaseg.mmseg.checks.parts import check_dataset, check_part, check_segmentor
 from dynaseg.mmseg.checks.signatures import check_arguments, read_signature
 
-# What MMSegmentation's scripts read of a config, and where the shipped configs have it.
+# What MMSegmentation's scripts read from a config, by where the shipped configs have it.
 SCHEDULE = ('optimizer', 'optimizer_config', 'lr_config', 'checkpoint_config')
 RUNTIME = ('log_config', 'log_level', 'workflow', 'load_from', 'resume_from')
 TOP_LEVEL = (
@@ -30,7 +30,7 @@ TOP_LEVEL = (
 )
 SUBSETS = ('train', 'val', 'test')
 LOADERS = tuple(f'{subset}_dataloader' for subset in SUBSETS)
-# What the training script gives a runner, a loader and a hook.
+# What the training script passes to a runner, a loader and a hook.
 OF_RUNNERS = ('model', 'batch_processor', 'optimizer', 'work_dir', 'logger', 'meta')
 OF_LOADERS = ('dataset', 'num_gpus', 'dist', 'batch_size', 'num_workers', 'collate_fn', 'sampler')
 HOOK_CONFIGS = {'optimizer_config': 'OptimizerHook', 'checkpoint_config': 'CheckpointHook'}
@@ -40,7 +40,7 @@ PACKAGES = {
     'WandbLoggerHook': 'wandb',
     'MlflowLoggerHook': 'mlflow',
 }
-# Counts, and the least that each may be.
+# Counts, and the minimum of each.
 COUNTS = {
     'runner.max_iters': 1,
     'runner.max_epochs': 1,
@@ -53,11 +53,11 @@ COUNTS = {
     **{f'data.{loader}.workers_per_gpu': 0 for loader in LOADERS},
 }
 NUMBERS = ('lr', 'momentum', 'weight_decay')  # of optimizers
-# Figures of clusters, of which MMCV keeps the best checkpoint.
+# Metrics of clusters by which MMCV can keep the best checkpoint.
 FIGURES = ('mIoU', 'aAcc', 'mAcc', 'mIoU_per_image', 'aAcc_per_image')
-# Hooks that need what a DynaSeg has.
+# Hooks that work only with a DynaSeg.
 OF_DYNASEG = ('KMeansStartHook', 'NoiseWhiteningHook', 'ClusterPicturesHook')
-INFINITE = ('norm_type',)  # of gradients that are clipped: the maximum norm
+INFINITE = ('norm_type',)  # of gradient clipping: the maximum norm
 
 
 def check_settings(config: Config, training: bool = False) -> None:
@@ -65,19 +65,19 @@ def check_settings(config: Config, training: bool = False) -> None:
 
     Args:
         config: the config.
-        training: whether it is to be trained with, which needs a schedule.
+        training: whether it is for training, which needs a schedule.
 
     Raises:
         ConfigError: for the first mistake.
     """
-    config = dict(config.items())  # a Config is no mapping
+    config = dict(config.items())  # a Config is not a Mapping
     if training:
         _check_complete(config)
     for key, value in config.items():
-        # A config may have variables of its own, so only what looks misspelt is refused.
+        # A config may have its own variables, so only what looks misspelt is refused.
         close = suggest(key, [name for name in TOP_LEVEL if key[:1] == name[:1]])
         if key not in TOP_LEVEL and isinstance(value, Mapping) and close:
-            raise ConfigError(f'{key} is read by nothing{close}')
+            raise ConfigError(f'{key} is not a known key{close}')
     for key, value in _walk('', config):
         may_be_infinite = key.rpartition('.')[2] in INFINITE
         if isinstance(value, float) and not math.isfinite(value) and not may_be_infinite:
@@ -97,13 +97,13 @@ def check_settings(config: Config, training: bool = False) -> None:
 
 
 def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
-    """Check that a data set knows the metrics that are asked for.
+    """Check that a data set supports the requested metrics.
 
     Raises:
         ConfigError: if it does not.
     """
     known = getattr(DATASETS.get(dataset['type']), 'METRICS', None)
-    if known is None or not metrics:  # of a data set of others, nothing is known
+    if known is None or not metrics:  # nothing is known about other packages' data sets
         return
     if not known:
         raise ConfigError(
@@ -113,7 +113,7 @@ def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
     for metric in [metrics] if isinstance(metrics, str) else metrics:
         if metric not in known:
             raise ConfigError(
-                f'{key}={metric!r}: {dataset["type"]} knows {", ".join(known)}'
+                f'{key}={metric!r}: {dataset["type"]} supports {", ".join(known)}'
                 f'{suggest(metric, known)}'
             )
 
@@ -189,7 +189,7 @@ def _check_schedule(config: Mapping) -> None:
 
 
 def _check_hook(key: str, hook: Mapping, model: Mapping) -> None:
-    """Check a hook's arguments, and that the model is one that it knows."""
+    """Check a hook's arguments, and that it supports the model."""
     check_part(key, hook, HOOKS, also=('priority',))
     if hook['type'] in OF_DYNASEG and not hasattr(MODELS.get(model['type']), 'predict'):
         raise ConfigError(
@@ -202,8 +202,8 @@ def _check_runner(runner: Mapping) -> None:
     if runner.get('max_iters') is not None and runner.get('max_epochs') is not None:
         unit, other = ('epochs', 'iters') if 'Epoch' in runner['type'] else ('iters', 'epochs')
         raise ConfigError(
-            f'runner.max_{other}={runner[f"max_{other}"]}: {runner["type"]} takes max_{unit} '
-            f'alone, which is {runner[f"max_{unit}"]};\n'
+            f'runner.max_{other}={runner[f"max_{other}"]}: {runner["type"]} takes only '
+            f'max_{unit}, which is {runner[f"max_{unit}"]};\n'
             'for another type write runner=dict(_delete_=True, type=..., ...)'
         )
 
@@ -236,11 +236,11 @@ def _check_evaluation(config: Mapping) -> None:
             )
     best = str(evaluation.get('save_best'))
     if best not in FIGURES and best.lower() in map(str.lower, FIGURES):
-        raise ConfigError(f'evaluation.save_best={best!r} is no figure{suggest(best, FIGURES)}')
+        raise ConfigError(f'evaluation.save_best={best!r} is not a metric{suggest(best, FIGURES)}')
 
 
 def _walk(key: str, value: object) -> Iterator[tuple[str, object]]:
-    """Every value of a config that holds no others, with its key."""
+    """Yield every value of a config that holds no others, with its key."""
     if isinstance(value, Mapping):
         for name, one in value.items():
             yield from _walk(f'{key}.{name}' if key else name, one)
@@ -252,7 +252,7 @@ def _walk(key: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def _get(config: Mapping, key: str) -> object:
-    """Get the value of a dotted key; None where there is none."""
+    """Get the value of a dotted key; None if there is none."""
     for name in key.split('.'):
         if not isinstance(config, Mapping) or name not in config:
             return None

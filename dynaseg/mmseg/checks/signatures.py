@@ -1,4 +1,4 @@
-"""What a class takes: the names, the kinds, and whether that is all."""
+"""The arguments that a class takes: their names and types, and whether it takes others."""
 
 import ast
 import inspect
@@ -28,7 +28,7 @@ class Signature(NamedTuple):
 
 @cache
 def read_signature(target: Callable) -> Signature:
-    """Read what a class or a function takes, what it hands on to its base classes included."""
+    """Read the arguments of a class or a function, including those it passes to base classes."""
     hints, required, is_open = {}, None, True
     for function in _constructors(target):
         parameters = list(inspect.signature(function).parameters.values())
@@ -57,18 +57,18 @@ def check_arguments(
     also: Collection[str] = (),
     supplied: Collection[str] = (),
 ) -> None:
-    """Check the entries of a config against what takes them.
+    """Check the entries of a config against the arguments of a class or a function.
 
     Args:
         key: what an error calls the config.
-        given: the entries; ``type`` is passed over.
+        given: the entries; ``type`` is skipped.
         target: the class or function.
         also: further keys that are read by others.
         supplied: arguments that a script supplies, which a config must not.
 
     Raises:
-        ConfigError: for the first entry that is unknown, missing or of another type; types are
-            those of this package's own classes, whose annotations are known to be true.
+        ConfigError: for the first entry that is unknown, missing or of the wrong type; types are
+            checked only for this package's own classes, whose annotations are known to be right.
     """
     signature = read_signature(target)
     name = getattr(target, '__name__', str(target))
@@ -91,7 +91,7 @@ def check_arguments(
 
 
 def describe(hint: object) -> str:
-    """Write an annotation as code does, a union as of Python 3.10 on.
+    """Write an annotation as code does, a union as since Python 3.10.
 
     Examples:
         >>> describe(int | None), describe(Sequence[int] | float)
@@ -105,7 +105,7 @@ def describe(hint: object) -> str:
 
 
 def fits(value: object, hint: object) -> bool:
-    """Whether a value of a config is of the annotated type, as far as the annotation is simple.
+    """Tell whether a config's value is of the annotated type, if the annotation is simple.
 
     Examples:
         >>> fits(2, int | None), fits(2.5, int | None), fits((1, 2), Sequence[int]), fits('1', int)
@@ -143,12 +143,12 @@ def _constructors(target: Callable) -> list[Callable]:
 def _read_hints(function: Callable) -> dict[str, Any]:
     try:
         return get_type_hints(function)
-    except (NameError, TypeError):  # of modules that are imported for type checkers alone
+    except (NameError, TypeError):  # of modules that are imported only for type checkers
         return {}
 
 
 def _is_handed_on(function: Callable, rest: str) -> bool:
-    """Whether ``**rest`` goes to the base class's constructor and nowhere else."""
+    """Tell whether ``**rest`` goes to the base class's constructor and nowhere else."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, SyntaxError):

@@ -1,4 +1,4 @@
-"""Files of weights: whether they can be read, and are of the network that they are loaded into."""
+"""Checks of weight files: whether they can be read, and are of the network that loads them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,47 +9,45 @@ from torch import Tensor, nn
 from dynaseg.io.files import name_some
 from dynaseg.mmseg.checks.errors import ConfigError, explain
 
-# Parts of a segmentor; a checkpoint that holds others of them is of another network.
+# Parts of a segmentor; a checkpoint whose weights of these differ is of another network.
 PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
 # What networks compute or resize themselves.
 COMPUTED = ('num_batches_tracked', 'relative_position_index')
-HOW_IN_PART = 'to load it in part, list the beginnings of the other names in model.allow_missing'
+HOW_IN_PART = 'to load it partially, list the prefixes of the other names in model.allow_missing'
 RESIZED = ('pos_embed', 'absolute_pos_embed', 'relative_position_bias_table')
 
 
 def read_weights(
     key: str, path: str, entries: Sequence[str] = ('state_dict',)
 ) -> dict[str, Tensor]:
-    """Read the weights of a file or an address.
+    """Read the weights of a file or a URL.
 
     Args:
         key: what an error calls it: the key of the config or the option.
         path: what MMCV's ``CheckpointLoader`` reads.
-        entries: where a checkpoint may have them, if it is not they alone.
+        entries: the keys under which a checkpoint may hold them, if not directly.
 
     Returns:
-        The weights by name, without the prefix that distributed training puts before them.
+        The weights by name, without the prefix that distributed training adds.
 
     Raises:
         ConfigError: if there are none; it says why.
     """
     if os.path.isfile(path) and os.path.getsize(path) == 0:
-        raise ConfigError(f'{key}={path!r} is an empty file, of a training that was cut off maybe')
+        raise ConfigError(f'{key}={path!r} is an empty file, perhaps of an interrupted training')
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except FileNotFoundError:
         raise ConfigError(f'{key}={path!r}: there is no such file') from None
-    except Exception as error:  # of any loader, and of unpickling any content
+    except Exception as error:  # from any loader, or from unpickling any content
         if '://' in path:
             raise ConfigError(
-                f'{key}={path!r} cannot be had: {explain(error)}\nWithout network, fetch the file '
-                'elsewhere and give its path'
+                f'{key}={path!r} cannot be downloaded: {explain(error)}\nWithout a network, get '
+                'the file elsewhere and give its path'
             ) from error
-        # PyTorch goes on to say how to load it all the same, which is not to be done with it.
+        # PyTorch goes on to say how to load it anyway, which would not be safe.
         reason = explain(error).partition(' Please use')[0]
-        raise ConfigError(
-            f'{key}={path!r} cannot be read as weights of PyTorch: {reason}'
-        ) from error
+        raise ConfigError(f'{key}={path!r} cannot be read as PyTorch weights: {reason}') from error
     weights = checkpoint
     for name in entries:
         if isinstance(weights, Mapping) and isinstance(weights.get(name), Mapping):
@@ -72,10 +70,10 @@ def compare_weights(
     Args:
         expected: the network's.
         given: those of a file.
-        allow_missing: beginnings of names that the file may lack or hold in other shapes.
+        allow_missing: prefixes of names that the file may lack or hold in other shapes.
 
     Returns:
-        The difference in a line, or None.
+        The difference in one line, or None.
 
     Examples:
         >>> import torch
@@ -109,12 +107,12 @@ def refuse_other_segmentor(
     allow_missing: Sequence[str] = (),
     source: str = 'the checkpoint',
 ) -> None:
-    """Raise an error where a checkpoint is of another segmentor.
+    """Raise an error if a checkpoint is of another segmentor.
 
     Args:
         model: the segmentor.
         given: the checkpoint's weights, by the model's names.
-        allow_missing: as :func:`compare_weights`.
+        allow_missing: see :func:`compare_weights`.
         source: what an error calls the checkpoint.
 
     Raises:
@@ -145,7 +143,7 @@ def check_pretrained(model: nn.Module, allow_missing: Sequence[str] = ()) -> Non
 
     Args:
         model: the segmentor.
-        allow_missing: as :func:`compare_weights`, by the segmentor's names.
+        allow_missing: see :func:`compare_weights`; by the segmentor's names.
 
     Raises:
         ConfigError: if one cannot be read or is of another network; it names the key.
@@ -191,7 +189,7 @@ def check_pretrained(model: nn.Module, allow_missing: Sequence[str] = ()) -> Non
 def list_random(model: nn.Module) -> dict[str, nn.Module]:
     """List the backbones of a segmentor that start from random weights, by their keys.
 
-    One starts from weights of a file, of its own or of the segmentor's, or is meant not to.
+    Others load a file, of their own or of the segmentor, or are meant to start from random weights.
     """
     if _starts_from_a_file(model) or _starts_from_a_file(model.backbone):
         return {}
@@ -203,7 +201,7 @@ def list_random(model: nn.Module) -> dict[str, nn.Module]:
     return {
         key: backbone
         for key, backbone in found.items()
-        if type(backbone).__name__ != 'PlainCNN'  # the paper's, which learns from nothing
+        if type(backbone).__name__ != 'PlainCNN'  # the paper's, which is trained from scratch
         and not getattr(backbone, 'pretrained', False)
         and not _starts_from_a_file(backbone)
     }
