@@ -56,7 +56,7 @@ def read_bsds_annotations(path: str) -> list[np.ndarray]:
         path: the .mat file.
 
     Returns:
-        Segment of each pixel, integers from 1, (H, W), one map for each annotator.
+        Segment of each pixel, integers from 1, (H, W), one map per annotator.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -67,11 +67,13 @@ def read_bsds_annotations(path: str) -> list[np.ndarray]:
         maps = [cell['Segmentation'].item() for cell in cells]
     except FileNotFoundError as error:
         raise FileNotFoundError(f'no ground truth file {path}') from error
-    except Exception as error:  # of a parser that meets arbitrary bytes
+    except Exception as error:  # from a parser that meets arbitrary bytes
         raise ValueError(
-            f"{path} is no ground truth of BSDS500: expected a .mat file with cells 'groundTruth' "
-            f"that have a 'Segmentation' ({type(error).__name__}: {error})"
+            f'{path} is not a BSDS500 ground-truth file: expected a .mat file with cells '
+            f"'groundTruth' that have a 'Segmentation' ({type(error).__name__}: {error})"
         ) from error
     if not maps or not all(isinstance(segments, np.ndarray) for segments in maps):
-        raise ValueError(f"{path} is no ground truth of BSDS500: its 'Segmentation' is no map")
+        raise ValueError(
+            f"{path} is not a BSDS500 ground-truth file: its 'Segmentation' is not a map"
+        )
     return maps

@@ -10,7 +10,7 @@ from dynaseg.mmseg.datasets.coco_stuff import list_folder
 
 IMAGE_SUFFIXES = ('.png', '.jpg')
 NUM_IMAGES = {'train': 367, 'val': 101, 'test': 233}
-NUM_LAST = 67  # images of a test on the last ones
+NUM_LAST = 67  # test images of the splits that test on the last images
 SEQUENCES = ('0001TP', '0006R0', '0016E5')
 SPLITS = ('last67', 'dev67', *SEQUENCES, 'standard')
 VOID = 11
@@ -18,27 +18,28 @@ VOID = 11
 
 @DATASETS.register_module()
 class CamVidDataset(ClusterEvaluationMixin, CustomDataset):
-    """CamVid, 480 x 360, in its standard split and in splits of its training images alone.
+    """CamVid, 480 x 360, in its standard split and in splits of its training images.
 
     The copy of the SegNet tutorial (Brostow et al., Pattern Recognition Letters 2009). The splits
-    of the 367 training images are for training without labels and testing where val and test are
-    not to be looked at:
+    of the 367 training images are for training without labels and testing without looking at val
+    and test:
 
-    - ``'last67'``: in the order of the file names, the first 300 to train on, the last 67 to test;
-    - ``'dev67'``: of these 300, the first 233 to train on, the last 67 to test;
+    - ``'last67'``: in the order of the file names, the first 300 for training, the last 67 for
+      testing;
+    - ``'dev67'``: of these 300, the first 233 for training, the last 67 for testing;
     - ``'0001TP'``, ``'0006R0'``, ``'0016E5'``: the images of this video sequence are left out of
-      training; every second of them is for the test.
+      training; every second one is for testing.
 
     Void pixels (11) do not count.
 
     Args:
         pipeline: the processing of an image, as in MMSegmentation.
-        subset: ``'train'``, ``'val'`` or, of the standard split, ``'test'``.
+        subset: ``'train'``, ``'val'`` or, in the standard split, ``'test'``.
         data_root: folder with the images' and masks' folders.
         img_dir: the folder of the images, PNG or JPEG; by default that of the subset in the
             standard split, ``'train'`` in others.
         ann_dir: the folder of the masks, PNG, not read for training; by default ``img_dir`` with
-            ``'annot'`` behind it.
+            ``'annot'`` appended.
         test_mode: whether masks are needed.
         split: one of those above, or ``'standard'``: 367, 101 and 233 images in three folders.
 
@@ -128,7 +129,7 @@ class CamVidDataset(ClusterEvaluationMixin, CustomDataset):
         ]
 
     def get_gt_seg_map_by_idx(self, index: int) -> np.ndarray:
-        """Read the class of each pixel, (H, W), 11 where it is void.
+        """Read the class of each pixel, (H, W), 11 for void.
 
         Raises:
             ValueError: if the mask holds other values; it names the file.
@@ -144,8 +145,8 @@ def choose_subset(names: list[str], subset: str, split: str) -> list[str]:
     """Choose the images of a subset; see :class:`CamVidDataset`.
 
     Args:
-        names: of all images of the folder, sorted.
-        subset: ``'train'`` or another, for the test.
+        names: names of all images in the folder, sorted.
+        subset: ``'train'``, or another for testing.
         split: the split's name.
 
     Returns:

@@ -24,7 +24,7 @@ class Cityscapes27Dataset(ClusterEvaluationMixin, CustomDataset):
         data_root/leftImg8bit/{train,val,test,train_extra}/CITY/*_leftImg8bit.png
         data_root/gtFine/{train,val}/CITY/*_gtFine_labelIds.png
 
-    Masks hold the ids of Cityscapes, of which 7 to 33 become classes 0 to 26; others are ignored.
+    Masks hold Cityscapes ids, of which 7 to 33 become classes 0 to 26; others are ignored.
     They are needed for testing only.
 
     Args:
@@ -32,11 +32,11 @@ class Cityscapes27Dataset(ClusterEvaluationMixin, CustomDataset):
         subset: one of the four above, or several, such as ``('test', 'train_extra')``, on which
             PiCIE trains.
         data_root: the folder of the layout above.
-        evaluation_crop: as of :class:`~dynaseg.mmseg.datasets.CocoStuff27Dataset`.
+        evaluation_crop: see :class:`~dynaseg.mmseg.datasets.CocoStuff27Dataset`.
         test_mode: whether the masks are needed.
 
     Raises:
-        ValueError: if a subset is unknown, or ``evaluation_crop`` is no positive integer.
+        ValueError: if a subset is unknown, or ``evaluation_crop`` is not a positive integer.
         FileNotFoundError: if there are no images, or masks are missing; it says which and where.
     """
 
@@ -151,11 +151,11 @@ class Cityscapes27Dataset(ClusterEvaluationMixin, CustomDataset):
 
 
 def make_cityscapes27_table() -> np.ndarray:
-    """Make the table from ids of Cityscapes to the 27 classes.
+    """Make the table from Cityscapes ids to the 27 classes.
 
     Returns:
-        The class of every possible pixel value, uint8, (256,): 255 where it is ignored, as of the
-        ids 0 to 6 and of number plates, 254 where Cityscapes has no such id.
+        The class of every possible pixel value, uint8, (256,): 255 for ignored ids, such as 0 to 6
+        and number plates, 254 for ids that Cityscapes does not have.
 
     Examples:
         >>> make_cityscapes27_table()[[6, 7, 33, 34, 255]]

@@ -31,11 +31,11 @@ from dynaseg.mmseg.errors import UserError
 
 
 class ClusterCounts(NamedTuple):
-    """What is counted of an image.
+    """The counts of an image.
 
     Attributes:
         table: contingency table, (K, C); see :func:`contingency_table`.
-        names: of the labels, if they have any.
+        names: names of the labels, if they have any.
     """
 
     table: np.ndarray
@@ -43,15 +43,15 @@ class ClusterCounts(NamedTuple):
 
 
 class ClusterEvaluationMixin:
-    """Makes a data set of MMSegmentation evaluate clusters instead of classes.
+    """Makes an MMSegmentation data set evaluate clusters instead of classes.
 
     Put it before the data set in the bases: ``class Mine(ClusterEvaluationMixin, CustomDataset)``.
     Every image gives one contingency table; ``evaluate`` adds them up, matches clusters to classes
     once for the whole set (Hungarian method) and reports what MMSegmentation reports, under its
-    names. Clusters may outnumber the classes; the pixels of those left over are wrong.
+    names. Clusters may outnumber the classes; the pixels of unmatched clusters count as wrong.
 
     Label maps of named clusters (``test_cfg.names``) are not matched to anything: their figures are
-    reported as ``named_mIoU`` and so on, and those of no other protocol.
+    reported as ``named_mIoU`` and so on, without those of other protocols.
 
     Attributes:
         CLASS_GROUPS: names of groups of classes and their indices; the mean IoU and accuracy of
@@ -67,15 +67,15 @@ class ClusterEvaluationMixin:
         """Count the clusters of some images against their ground truth.
 
         Args:
-            preds: cluster of each pixel, (H, W) an image.
+            preds: cluster of each pixel, (H, W) per image.
             indices: the images' indices in the data set.
 
         Returns:
-            One contingency table an image.
+            One contingency table per image.
 
         Raises:
-            ValueError: if a prediction has not the size of its ground truth, or the ground truth
-                has values that are no class; it names the file.
+            ValueError: if a prediction differs in size from its ground truth, or the ground truth
+                has values that are not classes; it names the file.
         """
         if not isinstance(indices, list):
             indices = [indices]
@@ -92,7 +92,7 @@ class ClusterEvaluationMixin:
                 raise UserError(f'{self.ann_dir}/{seg_map}: {error}') from error
             names = getattr(pred, 'names', None)
             if names is not None:
-                self._find_classes(names)  # which says at once that one is no class
+                self._find_classes(names)  # which reports at once a name that is not a class
             counts.append(ClusterCounts(table, names))
         return counts
 
@@ -115,7 +115,7 @@ class ClusterEvaluationMixin:
 
         Args:
             picture: (H, W) or (H, W, C).
-            interpolation: MMCV's name of it: ``'nearest'`` for labels.
+            interpolation: MMCV's name for it: ``'nearest'`` for labels.
 
         Returns:
             The crop, or the picture itself.
@@ -137,18 +137,18 @@ class ClusterEvaluationMixin:
 
         Args:
             results: what ``pre_eval`` returned for every image, or every image's label map.
-            metric: ``'mIoU'`` and, if wanted beside it, ``'majority'``, which gives each cluster
-                its most frequent class; those figures are reported as ``majority_mIoU`` and so on.
+            metric: ``'mIoU'`` and optionally ``'majority'``, which gives each cluster its most
+                frequent class; those figures are reported as ``majority_mIoU`` and so on.
             logger: where the tables go; the console by default.
             gt_seg_maps: not used; stock scripts may pass it.
             **kwargs: not used; stock scripts may pass them.
 
         Returns:
             ``aAcc``, ``mIoU``, ``mAcc``, ``IoU.CLASS`` and ``Acc.CLASS``, the groups of
-            ``CLASS_GROUPS``, and ``mIoU_per_image`` and ``aAcc_per_image``, the mean over the
-            images after matching each image anew. The last two follow another protocol and
-            compare only with figures of their own kind. Of named clusters
-            ``named_aAcc``, ``named_mIoU`` and so on alone: labels without a name are wrong.
+            ``CLASS_GROUPS``, and ``mIoU_per_image`` and ``aAcc_per_image``, the means over the
+            images after matching each image by itself. The last two follow another protocol and
+            can be compared only with figures of the same kind. For named clusters, only
+            ``named_aAcc``, ``named_mIoU`` and so on: labels without a name count as wrong.
 
         Raises:
             ValueError: if a metric is unknown, there are no results, or no pixel has a label.
@@ -179,8 +179,8 @@ class ClusterEvaluationMixin:
         found, present = (int(table.any(axis=axis).sum()) for axis in (1, 0))
         if found < present:
             print_log(
-                f'{found} clusters occur, and {present} classes: a class without one has an IoU of '
-                '0 (model.decode_head.num_classes is the number of clusters)',
+                f'{found} clusters occur, but {present} classes: a class without a cluster has an '
+                'IoU of 0 (model.decode_head.num_classes is the number of clusters)',
                 logger,
             )
         per_image = [class_metrics(one, match_hungarian(one)) for one in tables if one.any()]
@@ -200,14 +200,14 @@ class ClusterEvaluationMixin:
         return figures
 
     def _find_classes(self, names: Sequence[str]) -> np.ndarray:
-        """Find the class of each name, -1 of what has none."""
+        """Find the class of each name, -1 for labels without a name."""
         given = [name for name in names if name != UNNAMED]
         unknown = [repr(name) for name in given if name not in self.CLASSES]
         if unknown:
             raise UserError(
-                f'clusters have the names {name_some(unknown)}, which are none of the classes of '
-                f'{type(self).__name__} ({", ".join(self.CLASSES)}): name clusters by them, or '
-                'leave them out'
+                f'clusters have the names {name_some(unknown)}, which are not classes of '
+                f'{type(self).__name__} ({", ".join(self.CLASSES)}): name clusters after classes, '
+                'or leave them unnamed'
             )
         classes = list(self.CLASSES)
         return np.array([-1 if name == UNNAMED else classes.index(name) for name in names])

@@ -27,8 +27,8 @@ SOURCES = {
 class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
     """COCO-Stuff with 27 classes in the split of PiCIE (Cho et al., CVPR 2021).
 
-    The files lie as follows, or as PiCIE and STEGO have them, with ``images`` in the place of
-    ``coco`` and ``annotations`` beside it; images may end in ``.jpeg`` or ``.jpg``::
+    The layout is as follows, or as in PiCIE and STEGO, with ``images`` in place of ``coco`` and
+    ``annotations`` beside it; images may end in ``.jpeg`` or ``.jpg``::
 
         data_root/curated/{train2017,val2017}/Coco164kFull_Stuff_Coarse_7.txt
         data_root/coco/{train2017,val2017}/xxxxxxxxxxxx.jpeg
@@ -40,19 +40,19 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
     Args:
         pipeline: the processing of an image, as in MMSegmentation.
         subset: ``'train2017'`` or ``'val2017'``.
-        categories: ``'all'`` 27 classes, or ``'stuff'`` or ``'thing'`` alone, the others' pixels
-            being ignored.
+        categories: ``'all'`` 27 classes, or only ``'stuff'`` or ``'thing'``, with the pixels of the
+            others ignored.
         data_root: the folder of the layout above.
-        split_file: name of the list of image ids, one a line.
-        evaluation_crop: side in pixels of the middle square on which images are evaluated, 320 in
+        split_file: name of the list of image ids, one per line.
+        evaluation_crop: side in pixels of the central square on which images are evaluated, 320 in
             PiCIE, DenseSiam and STEGO; by default the whole image at its own size. See
             :class:`EvaluationCrop`, which then follows the pipeline's first step.
         test_mode: whether the masks are needed.
 
     Raises:
-        ValueError: if ``subset`` or ``categories`` is unknown, ``evaluation_crop`` is no positive
-            integer, or the split file is empty.
-        FileNotFoundError: if files are missing; it says which, how many, and where they are had.
+        ValueError: if ``subset`` or ``categories`` is unknown, ``evaluation_crop`` is not a
+            positive integer, or the split file is empty.
+        FileNotFoundError: if files are missing; it says which, how many, and where to get them.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
 
 
 def find_layout(data_root: str | Path) -> tuple[str, str]:
-    """Find where below a folder COCO's images and masks lie; see :class:`CocoStuff27Dataset`."""
+    """Find COCO's images and masks below a folder; see :class:`CocoStuff27Dataset`."""
     if os.path.isdir(os.path.join(data_root, 'images')):
         return 'images', 'annotations'
     return 'coco', os.path.join('coco', 'annotations')
@@ -111,14 +111,14 @@ def read_split(path: str | Path) -> list[str]:
     """Read the image ids of a split file.
 
     Args:
-        path: text file, one id a line.
+        path: text file, one id per line.
 
     Returns:
         The ids, in the file's order.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no text, or lists no image or one more than once.
+        ValueError: if it is not text, or lists no image, or one more than once.
     """
     try:
         return read_names(Path(path))
@@ -131,7 +131,7 @@ def list_folder(folder: str | Path, suffixes: tuple[str, ...]) -> dict[str, str]
 
     Args:
         folder: the folder.
-        suffixes: the endings that count, the preferred first.
+        suffixes: the endings that count, the preferred one first.
 
     Returns:
         File names by stem.

@@ -29,8 +29,9 @@ class ImageFolderDataset(CustomDataset):
     Args:
         pipeline: the processing of an image, as in MMSegmentation.
         img_dir: the folder. Files ending in .jpg, .jpeg, .png, .tif, .tiff, .webp or .bmp, in
-            upper or lower case, are images; hidden files and folders are passed over.
-        max_images: take only so many, evenly spaced in the order of their names; all if None.
+            upper or lower case, are images; hidden files and folders are skipped.
+        max_images: the maximum number of images, evenly spaced in the order of their names; all if
+            None.
         **kwargs: other arguments of MMSegmentation's ``CustomDataset``, such as ``data_root`` and
             ``test_mode``.
 
@@ -39,7 +40,7 @@ class ImageFolderDataset(CustomDataset):
         ValueError: if ``max_images`` is below 1.
     """
 
-    # Clusters have numbers alone; names and colours are for what MMSegmentation draws.
+    # Clusters have only numbers; names and colours are for what MMSegmentation draws.
     CLASSES = tuple(f'cluster {index}' for index in range(NUM_COLOURS))
     PALETTE = distinct_palette(NUM_COLOURS).tolist()
     METRICS = ()
@@ -91,7 +92,7 @@ class ImageFolderDataset(CustomDataset):
         """Write label maps as PNG; see :func:`dynaseg.io.writing.write_label_map`.
 
         Args:
-            results: label of each pixel, integers from 0, (H, W), or a hierarchy, an image.
+            results: label of each pixel, integers from 0, (H, W), or a hierarchy, for each image.
             imgfile_prefix: the folder they are written to: FOLDER/NAME.jpg gives
                 ``imgfile_prefix``/FOLDER/NAME.jpg.png.
             indices: the images' indices in the data set; all of them in order if None.
@@ -106,7 +107,7 @@ class ImageFolderDataset(CustomDataset):
         indices = range(len(self)) if indices is None else indices
         paths = []
         for labels, index in zip(results, indices, strict=True):
-            path = Path(imgfile_prefix, f'{self.img_infos[index]["filename"]}.png')  # one each
+            path = Path(imgfile_prefix, f'{self.img_infos[index]["filename"]}.png')  # unique
             if isinstance(labels, RegionHierarchy):
                 labels = labels.regions()
             write_label_map(path, np.asarray(labels))
@@ -124,20 +125,20 @@ class ImageFolderDataset(CustomDataset):
 class LabelledFolderDataset(ClusterEvaluationMixin, ImageFolderDataset):
     """The images of a folder with masks of the same names in another, which evaluate clusters.
 
-    The mask of FOLDER/NAME.jpg is FOLDER/NAME.png below ``ann_dir``: one 8-bit channel, a class's
-    index a pixel, 255 where there is no label.
+    The mask of FOLDER/NAME.jpg is FOLDER/NAME.png below ``ann_dir``: one 8-bit channel with the
+    class index of each pixel, 255 where there is no label.
 
     Args:
         pipeline: the processing of an image, as in MMSegmentation.
-        img_dir: the folder of the images, as :class:`ImageFolderDataset`.
+        img_dir: the folder of the images; see :class:`ImageFolderDataset`.
         ann_dir: the folder of the masks; not read for training.
-        classes: the classes' names, in the order of their indices, or a file with one a line.
-        **kwargs: as for :class:`ImageFolderDataset`; with ``reduce_zero_label=True`` 0 is no class
-            and the first one is 1.
+        classes: the classes' names, in the order of their indices, or a file with one per line.
+        **kwargs: as for :class:`ImageFolderDataset`; with ``reduce_zero_label=True``, 0 is not a
+            class, and the first class is 1.
 
     Raises:
         FileNotFoundError: if a folder does not exist, or in tests an image has no mask.
-        ValueError: if there are no classes, or two images have one mask.
+        ValueError: if there are no classes, or two images share a mask.
     """
 
     CLASSES = PALETTE = None
@@ -195,14 +196,15 @@ def list_images(folder: str) -> list[str]:
 
     Raises:
         FileNotFoundError: if the folder does not exist or holds no image.
-        ValueError: if something of an image's name is no file, such as a pipe, or a link to none.
+        ValueError: if something with an image's name is not a file, such as a pipe, or is a broken
+            link.
     """
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'no image folder {folder}')
     names = sorted(os.path.relpath(path, folder) for path in walk_images(folder))
     others = [name for name in names if not os.path.isfile(os.path.join(folder, name))]
     if others:
-        raise ValueError(f'{folder}: not files, or links to none: {name_some(others)}')
+        raise ValueError(f'{folder}: not files, or broken links: {name_some(others)}')
     if not names:
         raise FileNotFoundError(f'{folder} holds no images ({" ".join(IMAGE_SUFFIXES)})')
     return names

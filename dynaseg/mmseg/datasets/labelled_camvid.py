@@ -12,7 +12,8 @@ class LabelledCamVidDataset(CamVidDataset):
 
     Args:
         pipeline: the processing of an image, as in MMSegmentation.
-        max_images: take only so many, evenly spaced in the order of their names; all if None.
+        max_images: the maximum number of images, evenly spaced in the order of their names; all if
+            None.
         **kwargs: other arguments of :class:`CamVidDataset`.
 
     Raises:

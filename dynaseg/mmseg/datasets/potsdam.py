@@ -17,7 +17,7 @@ SPLIT_FILES = {
     'all_train': ('unlabelled_train.txt', 'labelled_train.txt'),
     'val': ('labelled_test.txt',),
 }
-# Of roads, buildings, low vegetation, trees, cars, clutter.
+# The classes of roads, buildings, low vegetation, trees, cars, clutter.
 COARSE = (0, 1, 2, 2, 0, 1)
 SOURCE = 'python tools/prepare_data.py potsdam makes them; see data/README.md'
 
@@ -26,7 +26,7 @@ SOURCE = 'python tools/prepare_data.py potsdam makes them; see data/README.md'
 class Potsdam3Dataset(ClusterEvaluationMixin, CustomDataset):
     """Potsdam in the crops and with the three classes of IIC (Ji et al., ICCV 2019).
 
-    ``tools/prepare_data.py potsdam`` writes the images and masks out of IIC's ``.mat`` files, which
+    ``tools/prepare_data.py potsdam`` extracts the images and masks from IIC's ``.mat`` files, which
     STEGO uses as well::
 
         data_root/{unlabelled_train,labelled_train,labelled_test}.txt
@@ -40,11 +40,11 @@ class Potsdam3Dataset(ClusterEvaluationMixin, CustomDataset):
         subset: ``'train'``, ``'unlabelled_train'``, ``'all_train'`` (both) or ``'val'``, which are
             the images of ``labelled_test.txt``.
         data_root: the folder of the layout above.
-        evaluation_crop: as of :class:`~dynaseg.mmseg.datasets.CocoStuff27Dataset`.
+        evaluation_crop: see :class:`~dynaseg.mmseg.datasets.CocoStuff27Dataset`.
         test_mode: whether the masks are needed.
 
     Raises:
-        ValueError: if ``subset`` is unknown, ``evaluation_crop`` is no positive integer, or the
+        ValueError: if ``subset`` is unknown, ``evaluation_crop`` is not a positive integer, or the
             lists of images are empty.
         FileNotFoundError: if a list, images or masks are missing; it says which and where.
     """
@@ -91,7 +91,7 @@ class Potsdam3Dataset(ClusterEvaluationMixin, CustomDataset):
 
 
 def read_ids(lists: list[str]) -> list[str]:
-    """Read the ids of images from several text files, one a line.
+    """Read the ids of images from several text files, one per line.
 
     Raises:
         FileNotFoundError: if a file is missing.
@@ -104,5 +104,5 @@ def read_ids(lists: list[str]) -> list[str]:
         except FileNotFoundError as error:
             raise FileNotFoundError(f'no list of images {path}; see data/README.md') from error
     if not ids:
-        raise ValueError(f'{", ".join(lists)} list no image: expected one id a line')
+        raise ValueError(f'{", ".join(lists)} list no image: expected one id per line')
     return ids

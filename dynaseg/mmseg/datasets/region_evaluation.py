@@ -23,7 +23,7 @@ from dynaseg.core.regions import RegionHierarchy
 from dynaseg.io.files import name_some
 from dynaseg.mmseg.errors import UserError
 
-# Altitudes at which hierarchies are cut, in units of that at detail .5, which is among them.
+# Altitudes at which hierarchies are cut, in units of that at detail .5, which is included.
 CUTS = np.arange(15, 151) / 50
 
 
@@ -31,8 +31,8 @@ class LabelMapStatistics(NamedTuple):
     """Statistics of a label map, by what counts as a segment.
 
     Attributes:
-        components: a connected component of a label, which is the protocol.
-        labels: a label as such.
+        components: each connected component of a label, as the protocol has it.
+        labels: each label as such.
     """
 
     components: RegionStatistics
@@ -40,13 +40,12 @@ class LabelMapStatistics(NamedTuple):
 
 
 class RegionEvaluationMixin:
-    """Makes a data set of MMSegmentation evaluate regions against its annotations.
+    """Makes an MMSegmentation data set evaluate regions against its annotations.
 
     Put it before the data set in the bases and define ``read_annotations``. Each image's
     ``img_infos`` entry names the file of its annotations, below ``ann_dir``, as
     ``info['ann']['seg_map']``; its ``ignore_index`` is the segment whose pixels do not count, or
     None. Images whose file is missing can be segmented but not evaluated.
-
     """
 
     METRICS = REGION_METRICS
@@ -78,7 +77,7 @@ class RegionEvaluationMixin:
         return self.get_annotations(index)[0]
 
     def find_missing_annotations(self) -> list[str]:
-        """List the annotation files that are not there."""
+        """List the missing annotation files."""
         paths = map(self._annotation_path, range(len(self)))
         return [path for path in paths if not os.path.isfile(path)]
 
@@ -88,19 +87,19 @@ class RegionEvaluationMixin:
         """Compare the segmentations of some images with their annotations.
 
         Args:
-            preds: label of each pixel, integers, (H, W), or the hierarchy of regions, of an image.
+            preds: label of each pixel, integers, (H, W), or the hierarchy of regions, per image.
             indices: the images' indices in the data set.
 
         Returns:
             The statistics of each image.
 
         Raises:
-            FileNotFoundError: if annotations are missing, of whichever image of the data set; it
-                says how many and which.
-            ValueError: if annotations cannot be read or have not the size of the prediction; it
+            FileNotFoundError: if annotations of any image of the data set are missing; it says how
+                many and which.
+            ValueError: if annotations cannot be read or differ in size from the prediction; it
                 names the file.
         """
-        if not self._annotations_found:  # said at once, not after hours of fitting
+        if not self._annotations_found:  # reported at once, not after hours of fitting
             missing = self.find_missing_annotations()
             if missing:
                 raise FileNotFoundError(
@@ -151,12 +150,12 @@ class RegionEvaluationMixin:
 
         Returns:
             ``mIoU``, ``mIoU_fine``, ``mIoU_coarse``, ``covering`` and ``PRI`` as fractions, ``VoI``
-            in bits and ``components`` an image; see :func:`summarize_regions`. Of label maps these
-            are the figures of connected components; ``labels_mIoU``, ``labels_mIoU_fine`` and
-            ``labels_mIoU_coarse`` are those of labels as such. Of hierarchies they are the figures
-            of the cut at detail .5; ``covering``, ``PRI`` and ``VoI`` at the best single cut
-            (``_ODS``) and the best an image (``_OIS``) and the figures of the cut with the best
-            ``mIoU`` (``finest_``) stand beside them; see
+            in bits and ``components`` per image; see :func:`summarize_regions`. For label maps
+            these are the figures of connected components; ``labels_mIoU``, ``labels_mIoU_fine`` and
+            ``labels_mIoU_coarse`` are those of labels as such. For hierarchies they are the figures
+            of the cut at detail .5, together with ``covering``, ``PRI`` and ``VoI`` at the best
+            single cut (``_ODS``) and the best cut per image (``_OIS``) and the figures of the cut
+            with the best ``mIoU`` (``finest_``); see
             :func:`dynaseg.core.metrics.hierarchies.summarize_hierarchies`. The tables show the
             fractions in per cent.
 
@@ -195,7 +194,7 @@ class RegionEvaluationMixin:
                 groups['best'][name] = value
         _print(f'Regions of {len(results)} images at detail .5:', groups['default'], logger)
         _print('At the cut with the best mIoU:', groups['finest'], logger)
-        _print('At the best cut for the set (ODS) and an image (OIS):', groups['best'], logger)
+        _print('At the best cut for the set (ODS) and per image (OIS):', groups['best'], logger)
         finest = {f'finest_{name}': value for name, value in groups['finest'].items()}
         return groups['default'] | groups['best'] | finest
 

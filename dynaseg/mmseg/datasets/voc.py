@@ -14,16 +14,16 @@ VOID = 255
 
 @DATASETS.register_module()
 class VOCRegionDataset(RegionEvaluationMixin, ImageFolderDataset):
-    """Pascal VOC 2012, evaluated by regions: what class a segment has does not matter.
+    """Pascal VOC 2012, evaluated by regions: the class of a segment does not matter.
 
-    A ground-truth segment is an id of the image's mask: each object, and the background as a
-    segment of its own (Kim et al., TIP 2020). With ``ann_dir='SegmentationClass'`` it is all that
-    one class covers. The void pixels along the outlines (255) do not count. With one annotation an
+    A ground-truth segment is an id of the image's mask: each object, and the background as its own
+    segment (Kim et al., TIP 2020). With ``ann_dir='SegmentationClass'`` it is everything that one
+    class covers. The void pixels along the outlines (255) do not count. With one annotation per
     image, ``mIoU``, ``mIoU_fine`` and ``mIoU_coarse`` are equal.
 
     Args:
         pipeline: the processing of an image, as in MMSegmentation.
-        split: text file with the images' names, one a line, such as
+        split: text file with the images' names, one per line, such as
             ``'ImageSets/Segmentation/val.txt'``.
         img_dir: the folder of the images, ``NAME.jpg``.
         ann_dir: the folder of the masks, ``NAME.png``: ``'SegmentationObject'`` or
@@ -34,7 +34,7 @@ class VOCRegionDataset(RegionEvaluationMixin, ImageFolderDataset):
     Raises:
         FileNotFoundError: if the split file or images that it lists are missing; it says how many
             and which.
-        ValueError: if the split file is no text, or lists no image or one more than once.
+        ValueError: if the split file is not text, or lists no image, or one more than once.
     """
 
     def __init__(
@@ -77,5 +77,5 @@ class VOCRegionDataset(RegionEvaluationMixin, ImageFolderDataset):
         except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on damaged files
             raise ValueError(f'{path} cannot be read as a mask: {error}') from error
         if mode not in ('P', 'L'):
-            raise ValueError(f"{path} is no mask: expected mode 'P' or 'L', got {mode!r}")
+            raise ValueError(f"{path} is not a mask: expected mode 'P' or 'L', got {mode!r}")
         return [ids]

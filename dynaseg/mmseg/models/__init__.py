@@ -17,7 +17,7 @@ from dynaseg.mmseg.models.response_head import ResponseHead
 from dynaseg.mmseg.models.segmentor import DynaSeg
 from dynaseg.mmseg.models.timm_features import TimmFeatures
 
-# The losses themselves know nothing of registries, so that they can be used alone.
+# The losses themselves do not depend on registries, so that they can be used alone.
 LOSSES.register_module(module=DynaSegLoss)
 LOSSES.register_module(module=SmoothnessLoss)
 

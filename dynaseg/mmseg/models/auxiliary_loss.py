@@ -7,23 +7,23 @@ from dynaseg.core.losses import DynaSegLoss
 
 @LOSSES.register_module()
 class DynaSegAuxiliaryLoss(DynaSegLoss):
-    """DynaSeg's loss beside labels: one of the losses of any decode head of MMSegmentation.
+    """DynaSeg's loss in training with labels: one of the losses of any MMSegmentation decode head.
 
     Every pixel takes part, whether it is labelled or not, so that images without labels train the
-    head as well. The loss is of the logits at the size of the masks, with the gradients of
-    :class:`dynaseg.core.DynaSegLoss` times ``loss_weight``.
+    head as well. The loss is computed from the logits at the size of the masks, with the gradients
+    of :class:`dynaseg.core.DynaSegLoss` times ``loss_weight``.
 
     Args:
-        loss_weight: its weight beside the head's other losses.
+        loss_weight: its weight among the head's losses.
         loss_name: its name in the log; it begins with ``loss``.
         **kwargs: ``weighting``, ``mu`` and ``entropy_weight`` of ``DynaSegLoss``.
 
     Attributes:
-        parts: what ``DynaSegLoss`` returned last, as constants; :class:`LossPartsHook` logs it.
+        parts: what ``DynaSegLoss`` returned last, detached; :class:`LossPartsHook` logs it.
 
     Raises:
-        ValueError: as ``DynaSegLoss``, and if ``loss_weight`` is negative or ``loss_name`` does not
-            begin with ``loss``, since MMSegmentation would not add it up.
+        ValueError: see ``DynaSegLoss``; also if ``loss_weight`` is negative, or ``loss_name`` does
+            not begin with ``loss``, since MMSegmentation would not add it up.
 
     Examples:
         >>> import torch
@@ -43,7 +43,7 @@ class DynaSegAuxiliaryLoss(DynaSegLoss):
         self.parts: dict[str, Tensor] = {}
 
     def forward(self, cls_score: Tensor, label: Tensor | None = None, **kwargs) -> Tensor:
-        """Compute the loss as a decode head asks for it.
+        """Compute the loss for a decode head.
 
         Args:
             cls_score: logits, (N, C, H, W).
@@ -63,13 +63,13 @@ class DynaSegAuxiliaryLoss(DynaSegLoss):
 class LossPartsHook(Hook):
     """Logs the parts of every :class:`DynaSegAuxiliaryLoss`, without its ``loss_weight``.
 
-    The names are those that ``DynaSegLoss`` gives them, behind the name of the loss:
-    ``loss_dynaseg.loss_sim``, ``loss_dynaseg.weight`` and so on. In a distributed training they are
-    those of the first process.
+    The names are those of ``DynaSegLoss``, after the name of the loss: ``loss_dynaseg.loss_sim``,
+    ``loss_dynaseg.weight`` and so on. In distributed training the values are those of the first
+    process.
     """
 
     def after_train_iter(self, runner: BaseRunner) -> None:
-        """Add the parts of this iteration to what is logged."""
+        """Add the parts of this iteration to the log."""
         for module in runner.model.modules():
             if isinstance(module, DynaSegAuxiliaryLoss):
                 runner.log_buffer.update(

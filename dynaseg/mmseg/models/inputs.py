@@ -1,4 +1,4 @@
-"""The way from a pipeline's pixels to the network's input."""
+"""From a pipeline's pixels to the network's input."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,15 +10,15 @@ from dynaseg.core.normalization import Normalization
 
 
 class PixelNormalization:
-    """Normalises pixels as a network is to see them: the one place where that is said.
+    """Normalises pixels for a network; the only place where that is defined.
 
     Args:
-        mean: of each channel, 0 to 255; ImageNet's by default.
-        std: of each channel, likewise.
-        to_rgb: whether the network sees RGB; otherwise BGR, the order of ``mean`` and ``std``, too.
+        mean: mean of each channel, 0 to 255; ImageNet's by default.
+        std: standard deviation of each channel; ImageNet's by default.
+        to_rgb: whether the network sees RGB, otherwise BGR; ``mean`` and ``std`` in the same order.
 
     Raises:
-        ValueError: as :class:`dynaseg.core.normalization.Normalization`, and if they are not of
+        ValueError: see :class:`dynaseg.core.normalization.Normalization`; also if they do not have
             three channels.
 
     Examples:
@@ -35,7 +35,7 @@ class PixelNormalization:
     ) -> None:
         self.normalization = Normalization(tuple(mean), tuple(std))
         if len(mean) != len(Normalization.mean):
-            raise ValueError(f'mean and std must be of 3 channels, got {tuple(mean)}')
+            raise ValueError(f'mean and std must have 3 channels, got {tuple(mean)}')
         self.to_rgb = to_rgb
 
     def __call__(self, img: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class PixelNormalization:
     def from_rgb(self, img: Tensor) -> Tensor:
         """Normalise pixels, RGB, 0 to 255, (N, 3, H, W)."""
         img = self.normalization(img if self.to_rgb else img.flip(1))
-        return img.contiguous(memory_format=torch.channels_last)  # quicker, on CPUs too
+        return img.contiguous(memory_format=torch.channels_last)  # faster, on CPUs too
 
 
 def to_image(img: Tensor) -> np.ndarray:
@@ -60,10 +60,10 @@ def to_image(img: Tensor) -> np.ndarray:
 
 
 def refuse_normalised(img_metas: Sequence[Mapping]) -> None:
-    """Raise an error where a pipeline has normalised images, which the segmentor does itself.
+    """Raise an error if a pipeline has normalised images, which the segmentor does itself.
 
     Args:
-        img_metas: one dict an image, as the pipeline gives it.
+        img_metas: one dict per image, as the pipeline gives it.
 
     Raises:
         ValueError: if their ``img_norm_cfg`` is that of a ``Normalize`` step.
@@ -71,6 +71,6 @@ def refuse_normalised(img_metas: Sequence[Mapping]) -> None:
     norm = img_metas[0].get('img_norm_cfg') if img_metas else None
     if norm is not None and np.any(np.asarray(norm['std']) != 1):
         raise ValueError(
-            'the pipeline has a Normalize step, and DynaSeg normalises images itself: leave the '
-            'step out, and set model.img_norm_cfg where it is not that of ImageNet'
+            'the pipeline has a Normalize step, but DynaSeg normalises images itself: remove the '
+            "step, and set model.img_norm_cfg if it is not ImageNet's"
         )

@@ -9,13 +9,13 @@ from torch import Tensor
 class JoinedBackbones(BaseModule):
     """Several backbones that see the same images; a neck gets the levels of all of them.
 
-    Networks that were trained apart see different things: the features of two side by side
-    (:class:`NormalizedLevels`, :class:`NoiseWhitening`) tell more classes apart than either's.
+    Networks that were trained separately see different things: the concatenated features of two
+    (:class:`NormalizedLevels`, :class:`NoiseWhitening`) distinguish more classes than either's.
 
     Args:
-        backbones: configs of backbones of MMSegmentation, which all see images as
+        backbones: configs of MMSegmentation backbones, which all see images as
             ``model.img_norm_cfg`` normalises them.
-        init_cfg: as for every module of MMCV; each backbone has one of its own.
+        init_cfg: as for every MMCV module; each backbone has its own.
 
     Examples:
         >>> import torch

@@ -8,11 +8,11 @@ from dynaseg.mmseg.models.predictors import named
 
 
 class LevelsMixin:
-    """The way from images to a segmentor's features, which a cache may shorten.
+    """Computes a segmentor's features from images, or finds them in a cache.
 
     Attributes:
-        cache: of the backbone's levels, or None.
-        memory: of the neck's, where neither it nor the backbone is trained, or None.
+        cache: the cache of the backbone's levels, or None.
+        memory: that of the neck's levels if neither it nor the backbone is trained, or None.
     """
 
     def prepare_levels(
@@ -21,12 +21,12 @@ class LevelsMixin:
         """Read the settings; see :class:`dynaseg.mmseg.models.DynaSeg`.
 
         Args:
-            backbone: the backbone's config, in words.
-            train_cfg: the segmentor's.
-            feature_cache: likewise.
+            backbone: the backbone's config, as text.
+            train_cfg: that of the segmentor.
+            feature_cache: that of the segmentor.
 
         Raises:
-            ValueError: if a cache does not go with the rest.
+            ValueError: if a cache does not go with the other settings.
         """
         self.sees_as_tested = train_cfg.get('as_tested', False)
         self.cache, self.memory, self.caches_tests = None, None, False
@@ -38,7 +38,7 @@ class LevelsMixin:
             if self.caches_tests and not self.sees_as_tested:
                 raise ValueError('tests=True needs train_cfg.as_tested=True')
             view = self.sees_as_tested, self.predict_scale, self.predict_pixels
-            # "of pixels": files that are named by normalised images' digests are another folder's.
+            # "of pixels" keeps it apart from folders of files named by normalised images' digests.
             seen = f'{backbone} of pixels, {self.normalise} {view}'
             self.cache = FeatureCache(self.backbone, seen, **settings)
         if self.with_neck and not any(one.requires_grad for one in self.neck.parameters()):
@@ -56,7 +56,7 @@ class LevelsMixin:
         return self._compute(img) if self.cache is None else self.cache(img, self._compute)
 
     def training_neck_levels(self, img: Tensor) -> Sequence[Tensor]:
-        """Compute what the head sees of training images, pixels as above, or remember it."""
+        """Compute the neck's levels of training images, pixels as above, or find them in memory."""
 
         def compute(img: Tensor) -> Sequence[Tensor]:
             return self.apply_neck(self.training_levels(img))
@@ -64,7 +64,7 @@ class LevelsMixin:
         return compute(img) if self.memory is None else self.memory(img, compute)
 
     def test_levels(self, img: Tensor) -> list[Tensor]:
-        """Compute the backbone's levels of test images: pixels as in training."""
+        """Compute the backbone's levels of test images, with pixels as in training."""
         if self.caches_tests:
             return self.cache(img, self._compute)
         return self.backbone(self._see_as_in_tests(self.normalise(img)))

@@ -11,16 +11,16 @@ from dynaseg.mmseg.models.normalized_levels import NormalizedLevels
 
 @NECKS.register_module()
 class NoiseWhitening(NormalizedLevels):
-    """Levels as of :class:`NormalizedLevels`, noise-whitened and of unit length again.
+    """Levels of :class:`NormalizedLevels`, noise-whitened and scaled to unit length again.
 
     :class:`~dynaseg.mmseg.NoiseWhiteningHook` fits the transform, which checkpoints hold, to the
     training set; until then it is a random projection. See :mod:`dynaseg.core.whitening`.
 
     Args:
-        in_channels: channels of the levels together.
-        out_channels: components that are kept.
-        target: as of :class:`NormalizedLevels`.
-        init_cfg: as for every module of MMCV.
+        in_channels: total number of channels of the levels.
+        out_channels: number of components that are kept.
+        target: see :class:`NormalizedLevels`.
+        init_cfg: as for every MMCV module.
 
     Examples:
         >>> neck = NoiseWhitening(in_channels=10, out_channels=3, target=1)
@@ -43,7 +43,7 @@ class NoiseWhitening(NormalizedLevels):
         torch.nn.init.orthogonal_(self.matrix)
 
     def align(self, levels: Sequence[Tensor]) -> Tensor:
-        """Concatenate levels, each (N, C, h, w), as they are whitened; (N, in_channels, H, W)."""
+        """Concatenate levels, each (N, C, h, w), for whitening; (N, in_channels, H, W)."""
         return super().forward(levels)[0]
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor]:
@@ -53,6 +53,6 @@ class NoiseWhitening(NormalizedLevels):
         return (F.normalize(whitened, dim=1),)
 
     def set_transform(self, transform: AffineTransform) -> None:
-        """Take over a transform from ``in_channels`` to ``out_channels``."""
+        """Set the transform from ``in_channels`` to ``out_channels``."""
         self.mean.copy_(transform.mean)
         self.matrix.copy_(transform.matrix)

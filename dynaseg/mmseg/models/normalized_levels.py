@@ -15,9 +15,9 @@ class NormalizedLevels(BaseModule):
     large its activations. The neck has no weights.
 
     Args:
-        target: index of the level whose size all get: larger ones by averaging, smaller ones by
-            bilinear interpolation.
-        init_cfg: as for every module of MMCV.
+        target: index of the level to whose size all are resized: larger ones by averaging, smaller
+            ones by bilinear interpolation.
+        init_cfg: as for every MMCV module.
 
     Examples:
         >>> import torch
@@ -34,7 +34,7 @@ class NormalizedLevels(BaseModule):
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor]:
         """Concatenate levels, each (N, C, h, w); returns one level, (N, sum of C, H, W)."""
         if not -len(levels) <= self.target < len(levels):
-            raise ValueError(f'target={self.target} is none of the {len(levels)} levels, from 0')
+            raise ValueError(f'target={self.target}: expected one of {len(levels)} levels, from 0')
         size = levels[self.target].shape[2:]
         parts = []
         for level in levels:

@@ -1,10 +1,10 @@
-"""Keys of configs that there are not, or not any more: what to write instead."""
+"""Config keys that do not exist, or no longer, and what to write instead."""
 
 from collections.abc import Collection, Mapping
 
 from dynaseg.mmseg.checks.errors import ConfigError, suggest
 
-# By the type of what has the key, or where it has none by the key that holds it.
+# By the type of the dict that has the key or, if it has none, by the key that holds the dict.
 RENAMED = {
     'DynaSegLoss.balance': 'entropy_weight',
     'fit.floor': 'min_clusters',
@@ -15,15 +15,15 @@ REMOVED = {
     'DynaSegLoss.penalty': 'the continuity is the mean absolute difference',
     'DynaSegLoss.diagonal': 'the continuity is that of vertical and horizontal neighbours',
     'PlainCNN.padding_mode': 'borders are padded with zeros',
-    'NormalizedLevels.weights': 'levels count alike',
-    'train_cfg.views': 'a second view of an image did not pay',
-    'train_cfg.teacher': 'a teacher did not pay',
+    'NormalizedLevels.weights': 'all levels count the same',
+    'train_cfg.views': 'a second view of an image did not help',
+    'train_cfg.teacher': 'a teacher did not help',
 }
 TYPES = {'TimmBackbone': 'TimmFeatures'}
 
 
 def refuse_old_keys(config: Mapping, path: str = 'model') -> None:
-    """Raise an error for the first key or type of a model's config that has another name now.
+    """Raise an error for the first renamed or removed key or type in a model's config.
 
     Args:
         config: the config, or a part of it.
@@ -53,7 +53,7 @@ def refuse_old_keys(config: Mapping, path: str = 'model') -> None:
 
 
 def refuse_unknown_keys(name: str, given: Collection[str], known: Collection[str]) -> None:
-    """Raise ConfigError where a part of a config has keys that are none of those known."""
+    """Raise ConfigError if a part of a config has unknown keys."""
     if unknown := sorted(set(given) - set(known)):
         close = suggest(unknown[0], known)
         raise ConfigError(

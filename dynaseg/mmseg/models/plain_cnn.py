@@ -15,7 +15,7 @@ class PlainCNN(networks.PlainCNN, BaseModule):
         channels: channels of the features.
         num_blocks: number of blocks.
         out_indices: the blocks whose features are returned; the last one by default.
-        init_cfg: initialisation, as for every module of MMCV.
+        init_cfg: initialisation, as for every MMCV module.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What segments test images for a segmentor: as trained, or by fits to the very image."""
+"""Predictors that segment test images for a segmentor: as trained, or fitted to each image."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,13 +27,13 @@ from dynaseg.predictor import (
 )
 
 NUM_COLOURS = 3
-# What fits for regions do not use: they give soft labels alone.
+# What fits for regions do not use: they give only soft labels.
 LABEL_KEYS = ('min_clusters', 'refine', 'min_region', 'predict_scale', 'predict_pixels')
 
 
 @contextmanager
 def named(key: str) -> Iterator[None]:
-    """Put the key of the config before what its arguments raise."""
+    """Prefix the errors that the arguments of a config raise with its key."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -45,14 +45,14 @@ class SegmentationSettings:
 
     Args:
         loss: the head's loss, which fits minimise.
-        fit: as :class:`dynaseg.mmseg.models.DynaSeg` documents it.
-        regions: likewise.
+        fit: see :class:`dynaseg.mmseg.models.DynaSeg`.
+        regions: see :class:`dynaseg.mmseg.models.DynaSeg`.
 
     Attributes:
-        num_channels: of the images that the backbone sees.
+        num_channels: number of channels of the images that the backbone sees.
 
     Raises:
-        ValueError, TypeError: if an entry is unknown or out of its range; it is named.
+        ValueError, TypeError: if an entry is unknown or out of range; it is named.
     """
 
     def __init__(self, loss: nn.Module, fit: Mapping | None, regions: Mapping | None) -> None:
@@ -105,7 +105,7 @@ class SegmentationSettings:
         self.region_settings = replace(presets[preset], **regions)
         if (backbone is None) != (not self.region_settings.features and not self.components):
             raise ValueError(
-                'backbone is the config of one whose features have weights (features, or preset='
+                'backbone is needed exactly if its features have weights (features, or preset='
                 f"'deep') or are seen by the fits (components), got {backbone!r}"
             )
         if backbone is not None:
@@ -115,23 +115,23 @@ class SegmentationSettings:
 def make_predictor(
     segmentor: nn.Module, settings: SegmentationSettings, names: ClusterNames | None = None
 ) -> 'FittedPredictor | RegionPredictor | TrainedPredictor':
-    """Make what segments images, RGB, uint8, (H, W, 3), with the segmentor's present weights.
+    """Make the predictor of images, RGB, uint8, (H, W, 3), with the segmentor's current weights.
 
     Args:
-        segmentor: with weights.
-        settings: of its tests.
-        names: of its clusters, where it is not fitted to images.
+        segmentor: the segmentor, with weights.
+        settings: the settings of its tests.
+        names: names of its clusters, if it is not fitted to images.
 
     Returns:
         The predictor.
 
     Raises:
-        ValueError: if the names are not those of the clusters, or clusters have none.
+        ValueError: if the names are not those of the clusters, or clusters cannot have names.
     """
     if settings.fitter is None:
         return TrainedPredictor(segmentor, settings, names)
     if names is not None:
-        raise ValueError('test_cfg.fit makes clusters for each image anew: they have no names')
+        raise ValueError('test_cfg.fit makes new clusters for each image: they have no names')
     network = _Responses(segmentor)
     if settings.region_settings is None:
         return FittedPredictor(
@@ -157,7 +157,7 @@ class BackboneFeatures:
 
     Args:
         backbone: config of a backbone, for images normalised with ImageNet's mean and deviation.
-        max_pixels: larger images are shrunk to about so many pixels before.
+        max_pixels: larger images are first shrunk to about this many pixels.
     """
 
     def __init__(self, backbone: dict, max_pixels: int) -> None:
@@ -176,20 +176,20 @@ class BackboneFeatures:
 
 
 class TrainedPredictor:
-    """Segments images by a trained segmentor, as it is: cluster k has the label k in every image.
+    """Segments images with a trained segmentor: cluster k has the label k in every image.
 
     Args:
-        segmentor: in evaluation mode. Larger images than its ``test_cfg.predict_pixels`` are seen
-            at that size.
-        settings: with ``regions``, a hierarchy is made of the segmentor's probabilities.
-        names: of its clusters, which vote together where they share one; labels are then those of
-            the names, and images of other clusters hold one label more, ``'unnamed'``.
+        segmentor: the segmentor, in evaluation mode. Images larger than its
+            ``test_cfg.predict_pixels`` are seen at that size.
+        settings: with ``regions``, a hierarchy is made from the segmentor's probabilities.
+        names: names of its clusters, which vote together if they share one; labels are then those
+            of the names, with one more, ``'unnamed'``, for clusters without a name.
 
     Attributes:
-        names: of the labels, from 0.
+        names: names of the labels, from 0.
 
     Raises:
-        ValueError: if there are names of clusters that the segmentor has not.
+        ValueError: if there are names of clusters that the segmentor does not have.
     """
 
     def __init__(

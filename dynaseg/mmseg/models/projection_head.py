@@ -12,16 +12,16 @@ from dynaseg.mmseg.models.response_head import ResponseHead
 class ProjectionHead(ResponseHead):
     """Projects frozen features and compares them with a prototype for each cluster.
 
-    A feature f becomes f + g(f), of unit length, g two 1x1 convolutions that begin as zero; a
-    response is its cosine similarity with a prototype, divided by ``temperature``. What is
-    trained is g and the prototypes, by a loss of responses and features such as
+    A feature f becomes f + g(f), scaled to unit length, where g is two 1x1 convolutions that start
+    at zero; a response is its cosine similarity with a prototype, divided by ``temperature``. g and
+    the prototypes are trained by a loss of responses and features such as
     :class:`dynaseg.core.smoothness.SmoothnessLoss`.
 
     Args:
         in_channels: channels of the features.
-        num_classes: clusters.
+        num_classes: number of clusters.
         hidden: channels between the two convolutions.
-        temperature: the smaller, the surer.
+        temperature: the smaller, the more confident.
         loss_decode: the loss; ``SmoothnessLoss`` by default.
         **kwargs: further arguments of :class:`ResponseHead`.
 
@@ -55,7 +55,7 @@ class ProjectionHead(ResponseHead):
         self._begin_as_identity()
 
     def init_weights(self) -> None:
-        """Initialise the weights; the projection begins as the identity."""
+        """Initialise the weights; the projection starts as the identity."""
         super().init_weights()
         self._begin_as_identity()
 
@@ -73,7 +73,7 @@ class ProjectionHead(ResponseHead):
 
     @torch.no_grad()
     def start_from_centroids(self, centroids: Tensor, features: Tensor, scale: float = 1.0) -> None:
-        """Make centroids, (num_classes, C), the prototypes, of unit length."""
+        """Set the prototypes to centroids, (num_classes, C), scaled to unit length."""
         self.conv_seg.weight.copy_(F.normalize(centroids, dim=1)[:, :, None, None])
 
     def losses(
@@ -87,7 +87,7 @@ class ProjectionHead(ResponseHead):
         Args:
             seg_logit: response map, (N, num_classes, h, w).
             seg_label: ignored; the loss needs no annotation.
-            levels: the feature levels from which the responses are, each (N, C, h, w).
+            levels: the feature levels behind the responses, each (N, C, h, w).
 
         Returns:
             What ``loss_decode`` returns.

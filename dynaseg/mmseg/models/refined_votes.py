@@ -14,20 +14,20 @@ from dynaseg.mmseg.models.predictors import named
 
 
 class RefinedVotesMixin:
-    """The probabilities of a segmentor's clusters: of one name together, and along edges.
+    """Sums the probabilities of a segmentor's clusters by name, and refines them along edges.
 
     Attributes:
-        refinement: along the edges of images, or None.
-        averages_superpixels: whether the probabilities of each superpixel are averaged then.
-        groups: the clusters that vote together, a number each, or None.
-        names: of the clusters, where ``test_cfg`` has them.
+        refinement: the refinement along the edges of images, or None.
+        averages_superpixels: whether probabilities are then averaged over each superpixel.
+        groups: the number of each cluster's group, which votes together, or None.
+        names: names of the clusters, if ``test_cfg`` has them.
     """
 
     def prepare_votes(self, test_cfg: Mapping) -> None:
         """Read the entries ``refine``, ``superpixels`` and ``names`` of a ``test_cfg``.
 
         Raises:
-            FileNotFoundError, ValueError, TypeError: if one is unfit; it is named.
+            FileNotFoundError, ValueError, TypeError: if one is invalid; it is named.
         """
         self.refinement = self.groups = self.names = None
         self.averages_superpixels = test_cfg.get('superpixels', False)
@@ -44,12 +44,12 @@ class RefinedVotesMixin:
                 self.vote_by_names(self.names)
 
     def inference(self, img: Tensor, img_meta: list[dict], rescale: bool) -> Tensor:
-        """Compute the probabilities of the clusters, refined where ``test_cfg`` says so.
+        """Compute the probabilities of the clusters, refined if ``test_cfg`` says so.
 
         Args:
             img: pixels, BGR, 0 to 255, (N, 3, H, W).
-            img_meta: one dict an image, as the test pipeline gives it.
-            rescale: whether they are wanted at the images' original size.
+            img_meta: one dict per image, as the test pipeline gives it.
+            rescale: whether to return them at the images' original size.
 
         Returns:
             The probabilities, (N, q, H, W), of the images as they were before any flip.
@@ -64,7 +64,7 @@ class RefinedVotesMixin:
 
     @contextmanager
     def unrefined(self) -> Iterator[None]:
-        """Leave out what moves borders alone, for counts of pixels that need not be exact."""
+        """Skip what only moves borders, for pixel counts that need not be exact."""
         settings = self.refinement, self.averages_superpixels
         self.refinement, self.averages_superpixels = None, False
         try:
@@ -80,7 +80,7 @@ class RefinedVotesMixin:
         rescale: bool,
     ) -> Tensor:
         def fit(seen: Tensor) -> Tensor:
-            """Bring what the network saw to the place and the size of the probabilities."""
+            """Align what the network saw with the probabilities, in place and size."""
             if rescale:  # which leaves the padding out
                 height, width = img_meta[0]['img_shape'][:2]
                 seen = seen[:, :, :height, :width]
@@ -101,12 +101,12 @@ class RefinedVotesMixin:
         return probabilities
 
     def vote_by_names(self, names: ClusterNames) -> None:
-        """Let the clusters of one name vote together from now on, in all that labels images.
+        """Let the clusters of one name vote together from now on, whenever images are labelled.
 
-        A pixel gets the name with the largest probability, and of its clusters the strongest.
+        A pixel gets the name with the largest probability, and the strongest of its clusters.
 
         Raises:
-            ValueError: if there are names of clusters that the head has not.
+            ValueError: if there are names of clusters that the head does not have.
         """
         labels, _ = names.number_labels(self.num_classes)
         unnamed = [cluster not in names.names for cluster in range(self.num_classes)]

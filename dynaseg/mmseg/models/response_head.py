@@ -12,8 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class ResponseHead(BaseDecodeHead):
     """Maps features to the normalised response map: 1x1 convolution, then batch normalisation.
 
-    It takes the features of any backbone or neck of MMSegmentation. Several levels are resized to
-    the first one's resolution and concatenated.
+    It takes the features of any MMSegmentation backbone or neck. Several levels are resized to the
+    first one's resolution and concatenated.
 
     Args:
         in_channels: channels of the features; a sequence if ``in_index`` is one.
@@ -86,19 +86,19 @@ class ResponseHead(BaseDecodeHead):
 
     @torch.no_grad()
     def start_from_centroids(self, centroids: Tensor, features: Tensor, scale: float = 1.0) -> None:
-        """Set the weights such that the strongest response is that of the nearest centroid.
+        """Set the weights so that the strongest response is that of the nearest centroid.
 
         The response becomes s (2 c_k f - |c_k|^2): the normalisation gets the mean and variance
-        that these responses have, and gives them back.
+        of these responses, and restores them.
 
         Args:
             centroids: centroids in the space of the features, (num_classes, C).
-            features: features that are typical of what is to come, (N, C).
+            features: typical features, (N, C).
             scale: standard deviation of the responses, averaged over the clusters.
 
         Raises:
-            ValueError: if the centroids are not (num_classes, C), or a normalisation has no affine
-                parameters and running statistics to set.
+            ValueError: if the centroids are not (num_classes, C), or the normalisation has no
+                affine parameters and running statistics to set.
         """
         expected = self.conv_seg.weight.shape[:2]
         if centroids.shape != expected:
@@ -129,7 +129,7 @@ class ResponseHead(BaseDecodeHead):
         Args:
             seg_logit: response map, (N, num_classes, h, w).
             seg_label: ignored; the loss needs no annotation.
-            levels: the feature levels from which the responses are; not used by this head.
+            levels: the feature levels behind the responses; not used by this head.
 
         Returns:
             What ``loss_decode`` returns.

@@ -35,7 +35,7 @@ from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 TRAIN_KEYS = ('as_tested',)
-# Of tests without fits.
+# For tests without fits.
 TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine', 'superpixels', 'names'}
 TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
@@ -46,61 +46,62 @@ class DynaSeg(
 ):
     """Unsupervised segmentor of Guermazi et al. (Image and Vision Computing 2024).
 
-    A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs images alone: the
+    A backbone, optionally a neck, and a :class:`ResponseHead`. Training needs only images: the
     head's loss takes its labels from the response map. Testing gives every pixel the cluster of its
-    strongest response, either as trained or after fitting the network to the very image.
+    strongest response, either as trained or after fitting the network to that image.
 
-    Images come as pixels, and the segmentor normalises them, in training and in tests alike: a
-    pipeline needs no ``Normalize``.
+    Images come as pixels, and the segmentor normalises them, in training and in tests: a pipeline
+    needs no ``Normalize``.
 
     Args:
-        backbone: config of any backbone of MMSegmentation.
+        backbone: config of any MMSegmentation backbone.
         decode_head: config of the head.
         neck: config of the neck.
-        img_norm_cfg: ``mean``, ``std`` and ``to_rgb`` as of MMSegmentation's ``Normalize``;
+        img_norm_cfg: ``mean``, ``std`` and ``to_rgb`` as in MMSegmentation's ``Normalize``;
             ImageNet's by default.
-        train_cfg: with ``as_tested=True`` the network sees training images enlarged as ``test_cfg``
-            says of test images; in the size that the pipeline gives them otherwise.
+        train_cfg: with ``as_tested=True`` the network sees training images enlarged like test
+            images (see ``test_cfg``); otherwise at the size that the pipeline gives them.
         test_cfg: ``mode='whole'``, as in MMSegmentation. As trained, the network sees images
-            enlarged by ``predict_scale`` (1), as far as ``predict_pixels`` (None, no limit) go,
-            which also bounds larger images; with ``refine``, a dict of arguments of
+            enlarged by ``predict_scale`` (1), up to ``predict_pixels`` pixels (None, no limit),
+            to which larger images are reduced; with ``refine``, a dict of arguments of
             :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges; with
             ``superpixels=True`` probabilities are then averaged over each superpixel, as by
             :func:`dynaseg.core.regions.average_over_superpixels`; with ``names``, a file of
             :mod:`dynaseg.io.names`, clusters of one name vote together, and labels are those of the
-            names, of which data sets report figures of their own. With ``fit``, a dict, every test
-            image is fitted from the segmentor's weights with the head's loss, and these five have
-            no place; it holds arguments of :class:`dynaseg.core.Fitter`, ``refine``, a dict of
-            arguments of :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the least
+            names, for which data sets report separate figures. With ``fit``, a dict, every test
+            image is fitted from the segmentor's weights with the head's loss, and these five are
+            not allowed; it holds arguments of :class:`dynaseg.core.Fitter`, ``refine``, a dict of
+            arguments of :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the minimum
             number of clusters: a number, or ``'silhouette'`` for that of the image's colours. With
             ``regions``, a dict of entries of :class:`dynaseg.core.regions.RegionSettings`, tests
-            give a hierarchy of regions an image, which region data sets evaluate: of the trained
-            network's probabilities or, with ``fit``, of as many fits as ``num_fits`` (4) says, from
-            the segmentor's weights and further fresh ones, to the ``channels`` ('texture') of the
-            image, of which the backbone takes so many (9). ``preset='deep'`` weighs the features of
-            a further ``backbone``, of which fits see principal ``components`` as well.
-        allow_missing: beginnings of names of weights, such as ``'decode_head.'``, that a checkpoint
-            may lack, or hold in other shapes or beside those of the model; ``['']`` for any. All
-            others must be there.
-        feature_cache: with a dict of ``folder`` and ``max_gib`` (8) as of
-            :class:`~dynaseg.mmseg.feature_cache.FeatureCache`, what the backbone, which must be
-            frozen, computes of training images is kept on disk: worth it where the pipeline gives
-            an image again as it was. What a neck without trained weights makes of it is kept in
-            memory then, up to half a GiB. With ``tests=True``, and where training is as tested, the
-            levels of test images are kept on disk, too, so that a second checkpoint is tested in
-            less time.
-        init_cfg: initialisation, as for every module of MMCV.
+            give one hierarchy of regions per image, which region data sets evaluate: from the
+            trained network's probabilities or, with ``fit``, from ``num_fits`` (4) fits to the
+            image's ``channels`` ('texture'; the backbone must take as many, 9). The first fit
+            starts from the segmentor's weights, the others from fresh ones. ``preset='deep'``
+            weighs the features of a further ``backbone``, whose principal ``components`` fits see
+            as well.
+        allow_missing: prefixes of names of weights, such as ``'decode_head.'``, that a checkpoint
+            may lack, hold in other shapes, or have in addition to the model's; ``['']`` for any.
+            All others must match.
+        feature_cache: with a dict of ``folder`` and ``max_gib`` (8), see
+            :class:`~dynaseg.mmseg.feature_cache.FeatureCache`, the levels that the backbone, which
+            must be frozen, computes from training images are kept on disk: useful if the pipeline
+            gives an image again unchanged. The output of a neck without trained weights is then
+            kept in memory, up to half a GiB. With ``tests=True``, which needs ``as_tested=True``,
+            the levels of test images are kept on disk, too, so that testing a second checkpoint
+            takes less time.
+        init_cfg: initialisation, as for every MMCV module.
         pretrained: as in MMSegmentation.
 
     Attributes:
-        autocast_dtype: in which networks compute while they are trained, beside float32; None for
-            float32 alone.
+        autocast_dtype: the type in which networks compute in training, beside float32; None for
+            float32 only.
 
     Raises:
         ValueError: if the tests are not in whole mode (the windows of one image would share no
-            cluster), or an entry of a config is unknown, out of its range, or has another name now;
-            ConfigError, which is one, if a part cannot be built or does not fit the one before it.
-        TypeError: if ``fit`` or ``refine`` has an entry that is unknown.
+            clusters), or an entry of a config is unknown, out of range, or renamed; ConfigError, a
+            subclass, if a part cannot be built or does not fit the one before it.
+        TypeError: if ``fit`` or ``refine`` has an unknown entry.
     """
 
     def __init__(
@@ -151,12 +152,12 @@ class DynaSeg(
     def make_predictor(
         self, names: ClusterNames | None = None
     ) -> FittedPredictor | RegionPredictor | TrainedPredictor:
-        """Make what segments images, with the present weights; see :func:`make_predictor`."""
+        """Make the predictor with the current weights; see :func:`make_predictor`."""
         return make_predictor(self, self.segmentation, names)
 
     @property
     def sees_whole_images(self) -> bool:
-        """Whether the test images are segmented one by one, each as a photograph is."""
+        """Whether test images are segmented one by one, like photographs."""
         return (self.segmentation.fitter or self.segmentation.region_settings) is not None
 
     def response(self, img: Tensor) -> Tensor:
@@ -177,14 +178,14 @@ class DynaSeg(
 
         Args:
             img: pixels, BGR, 0 to 255, (N, 3, H, W).
-            img_metas: one dict an image.
+            img_metas: one dict per image.
             gt_semantic_seg: ignored, so that stock training pipelines work as well.
 
         Returns:
             The parts of the loss, by the names under which they are logged.
 
         Raises:
-            UserError: if there is no more than a pixel of features to normalise over.
+            UserError: if there is only one pixel of features to normalise over.
         """
         refuse_normalised(img_metas)
         if self.segmentation.num_fits > 1:
@@ -223,15 +224,15 @@ class DynaSeg(
     ) -> Tensor:
         """Compute the probabilities of the clusters of an image, within ``predict_pixels``.
 
-        Data sets and photographs are both labelled by it, so an image has the same labels.
+        Both data sets and photographs are labelled by it, so an image gets the same labels.
 
         Args:
             img: pixels, BGR, 0 to 255, (1, 3, H, W), without padding.
-            size: height and width of the labels that are wanted; those of the image if None.
-            meta: whether and how the image is flipped, as a test pipeline says it.
+            size: requested height and width of the labels; those of the image if None.
+            meta: whether and how the image is flipped, as a test pipeline gives it.
 
         Returns:
-            The probabilities, (1, q, h, w), at the size that is wanted, or at a smaller one of
+            The probabilities, (1, q, h, w), at the requested size, or at a smaller one of
             ``predict_pixels`` pixels.
         """
         height, width = limited_size(size or img.shape[2:], self.predict_pixels)
@@ -246,11 +247,11 @@ class DynaSeg(
 
         Args:
             imgs: pixels, BGR, 0 to 255, (N, 3, H, W), for each augmentation.
-            img_metas: one dict an image, for each augmentation.
-            **kwargs: ``rescale``, as for :meth:`simple_test`.
+            img_metas: one dict per image, for each augmentation.
+            **kwargs: ``rescale``; see :meth:`simple_test`.
 
         Returns:
-            As :meth:`simple_test`.
+            See :meth:`simple_test`.
         """
         if len(imgs) == 1:
             return self.simple_test(imgs[0], img_metas[0], **kwargs)
@@ -263,12 +264,12 @@ class DynaSeg(
 
         Args:
             img: pixels, BGR, 0 to 255, (N, 3, H, W).
-            img_meta: one dict an image, as the test pipeline gives it.
-            rescale: whether the labels are wanted at the images' original size.
+            img_meta: one dict per image, as the test pipeline gives it.
+            rescale: whether to return the labels at the images' original size.
 
         Returns:
-            Cluster of each pixel, (H, W) an image; with ``test_cfg.regions`` a hierarchy of
-            regions an image.
+            Cluster of each pixel, (H, W) per image; with ``test_cfg.regions`` one hierarchy of
+            regions per image.
         """
         refuse_normalised(img_meta)
         if not self.sees_whole_images:
@@ -285,7 +286,7 @@ class DynaSeg(
             if segmentation.hierarchy is not None:
                 results.append(segmentation.hierarchy)
                 continue
-            # OpenCV resizes no 64-bit integers; a response map has no 32768 channels.
+            # OpenCV does not resize 64-bit integers; a response map has fewer than 32768 channels.
             labels = segmentation.labels.astype(np.int16)
             if rescale:
                 height, width = meta['ori_shape'][:2]
@@ -294,14 +295,14 @@ class DynaSeg(
         return results
 
     def _label(self, img: Tensor, meta: Mapping, rescale: bool) -> np.ndarray:
-        """Label an image of a batch by itself, so that the others change nothing."""
+        """Label an image of a batch by itself, so that it does not depend on the others."""
         height, width = meta['img_shape'][:2]
         size = meta['ori_shape'][:2] if rescale else (height, width)
         probabilities = self.predict(img[:, :, :height, :width], size, meta)
         return self._name(enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy())
 
     def _name(self, labels: np.ndarray) -> np.ndarray:
-        """Make labels of clusters those of their names, if they have some."""
+        """Turn cluster labels into those of the clusters' names, if they have any."""
         if self.names is None:
             return labels
         table, names = self.names.number_labels(self.num_classes)
@@ -310,11 +311,11 @@ class DynaSeg(
     def aug_test(
         self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True
     ) -> list[np.ndarray]:
-        """Label an image by the mean probabilities of its augmentations; as :meth:`simple_test`.
+        """Label an image by the mean probabilities of its augmentations; see :meth:`simple_test`.
 
         Raises:
-            NotImplementedError: if images are fitted: each augmentation would have clusters of its
-                own.
+            NotImplementedError: if images are fitted: each augmentation would have its own
+                clusters.
         """
         if self.sees_whole_images:
             raise NotImplementedError('test_cfg.fit and .regions exclude test-time augmentation')
@@ -329,8 +330,8 @@ class DynaSeg(
     ) -> np.ndarray | None:
         """Draw clusters over an image, as ``EncoderDecoder.show_result`` draws classes.
 
-        The clusters are not the data set's classes and may outnumber them, so they have colours of
-        their own and ``palette`` is not used. Of a hierarchy its regions at detail .5 are drawn.
+        The clusters are not the data set's classes and may outnumber them, so they have their own
+        colours and ``palette`` is not used. Of a hierarchy, the regions at detail .5 are drawn.
         """
         result = [one.regions() if isinstance(one, RegionHierarchy) else one for one in result]
         classes = self.CLASSES

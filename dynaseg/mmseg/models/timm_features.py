@@ -12,21 +12,21 @@ from dynaseg.io.files import name_some
 
 @BACKBONES.register_module()
 class TimmFeatures(BaseModule):
-    """Feature levels of a network of timm, with weights from a file that the user supplies.
+    """Feature levels of a timm network, with weights from a file that the user supplies.
 
     Images come normalised with ImageNet's mean and standard deviation, as for MMSegmentation's own
-    backbones; where the network was trained with others, they are changed to those. Layers behind
-    the last level are left out.
+    backbones; if the network was trained with others, images are renormalised with those. Layers
+    after the last level are left out.
 
     Args:
         name: the network's name in timm, such as ``'vit_small_patch16_224.dino'``.
         out_indices: the levels that are returned: stages of a convolutional network, blocks of a
             transformer.
-        frozen: whether weights and running statistics stay as they are in training.
+        frozen: whether weights and running statistics stay fixed in training.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads weights under timm's names, such
-            as DINO's; what a checkpoint holds besides, a head for instance, is passed over.
+            as DINO's; anything else in a checkpoint, such as a head, is ignored.
         **options: arguments of the network, such as ``dynamic_img_size=True``, with which a
-            transformer takes images of every size.
+            transformer takes images of any size.
 
     Raises:
         ValueError: if timm has no such network or no such levels.
@@ -79,7 +79,7 @@ class TimmFeatures(BaseModule):
         """Load the weights of ``init_cfg``, if there is one.
 
         Raises:
-            ValueError: if the checkpoint lacks weights of the network, or has others.
+            ValueError: if the checkpoint lacks weights of the network, or has them in other shapes.
         """
         if self.init_cfg is None or self.init_cfg['type'] != 'Pretrained':
             super().init_weights()
@@ -93,10 +93,10 @@ class TimmFeatures(BaseModule):
         Args:
             checkpoint: the weights by name, or a dict that holds them as ``state_dict`` or
                 ``model``.
-            source: what an error names.
+            source: its name in errors.
 
         Raises:
-            ValueError: if weights of the network are missing, or are of other shapes.
+            ValueError: if weights of the network are missing, or have other shapes.
         """
         for key in ('state_dict', 'model'):
             if isinstance(checkpoint.get(key), Mapping):

@@ -176,7 +176,7 @@ def test_malformed_ground_truth_is_reported(root):
     contents = [b'', b'no MATLAB file', whole[:200], whole[: len(whole) // 2]]
     for content in contents:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r'10\.mat is no ground truth of BSDS500'):
+        with pytest.raises(ValueError, match=r'10\.mat is not a BSDS500 ground-truth file'):
             read_bsds_annotations(path)
     for variables in (
         {'other': np.ones(3)},
@@ -185,7 +185,7 @@ def test_malformed_ground_truth_is_reported(root):
         {'groundTruth': np.array([[{'Boundaries': np.ones((2, 2))}]], dtype=object)},
     ):
         savemat(path, variables)
-        with pytest.raises(ValueError, match=r'10\.mat is no ground truth of BSDS500'):
+        with pytest.raises(ValueError, match=r'10\.mat is not a BSDS500 ground-truth file'):
             read_bsds_annotations(path)
     write_annotations(path, [np.full(SHAPE, 0.5)])
     with pytest.raises(ValueError, match=r'10\.mat: annotation 1 must be .* integers, got float64'):

@@ -136,7 +136,7 @@ def test_fewer_clusters_than_classes_are_told(folder, capsys, clusters):
     labels = [np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE) % clusters for _ in range(5)]
     build(folder).evaluate(labels)
     said = capsys.readouterr().out
-    assert (f'{clusters} clusters occur, and 3 classes' in said) == (clusters < 3)
+    assert (f'{clusters} clusters occur, but 3 classes' in said) == (clusters < 3)
 
 
 def test_groups_of_classes(folder):
@@ -212,7 +212,7 @@ def test_named_labels_have_figures_of_their_own_alone(folder):
 def test_names_of_no_class_are_refused_at_the_first_image(folder):
     dataset = build(folder)
     labels = NamedLabels(np.zeros(SHAPE, int), ('bridge', 'sky'))
-    message = r"names 'bridge', which are none of the classes of ClusterCustomDataset \(ground, "
+    message = r"names 'bridge', which are not classes of ClusterCustomDataset \(ground, "
     with pytest.raises(UserError, match=message):
         dataset.pre_eval(labels, 0)
 

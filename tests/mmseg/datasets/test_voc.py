@@ -115,7 +115,7 @@ def test_damaged_masks_are_reported(root):
         with pytest.raises(ValueError, match=r'2007_000001\.png cannot be read as a mask'):
             build(root).pre_eval(OBJECTS, 0)
     Image.new('RGB', (12, 8)).save(path)
-    with pytest.raises(ValueError, match=r"2007_000001\.png is no mask: .*got 'RGB'"):
+    with pytest.raises(ValueError, match=r"2007_000001\.png is not a mask: .*got 'RGB'"):
         build(root).pre_eval(OBJECTS, 0)
 
 

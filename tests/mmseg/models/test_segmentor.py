@@ -233,7 +233,7 @@ def test_a_pipeline_that_normalises_is_refused():
         lambda: model.forward_test([img], [[meta]]),
         lambda: model.inference(img, [meta], True),
     ):
-        with pytest.raises(ValueError, match=r'has a Normalize step, and DynaSeg normalises'):
+        with pytest.raises(ValueError, match=r'has a Normalize step, but DynaSeg normalises'):
             call()
     meta['img_norm_cfg'] = {'mean': np.zeros(3), 'std': np.ones(3), 'to_rgb': False}  # mmseg's own
     assert model.forward_train(img, [meta])['loss_sim'] > 0
@@ -289,7 +289,7 @@ NECK = {'type': 'NormalizedLevels'}
         ),
         (
             {'neck': {**NECK, 'weights': (1, 1)}},
-            r'model\.neck\.weights is gone: levels count alike',
+            r'model\.neck\.weights is gone: all levels count the same',
         ),
         ({'train_cfg': {'views': {}}}, r'model\.train_cfg\.views is gone: '),
         ({'train_cfg': {'teacher': {}}}, r'model\.train_cfg\.teacher is gone: '),

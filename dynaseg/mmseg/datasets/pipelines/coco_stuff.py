@@ -66,8 +66,8 @@ def coco_stuff27_table(categories: str = 'all') -> np.ndarray:
             ignored; classes 0 to 11).
 
     Returns:
-        The class of every possible pixel value, uint8, (256,): 255 where it is ignored, 254 where
-        COCO-Stuff has no such id.
+        The class of every possible pixel value, uint8, (256,): 255 for ignored ids, 254 for ids
+        that COCO-Stuff does not have.
 
     Raises:
         ValueError: if ``categories`` is unknown.

@@ -4,7 +4,7 @@ from mmseg.datasets.builder import PIPELINES
 
 
 def add_crop(pipeline: list[dict], size: int | None) -> list[dict]:
-    """Add an :class:`EvaluationCrop` of a size after a pipeline's first step; none for None."""
+    """Add an :class:`EvaluationCrop` after a pipeline's first step, or nothing if size is None."""
     if size is None:
         return pipeline
     return [pipeline[0], {'type': 'EvaluationCrop', 'size': size}, *pipeline[1:]]
@@ -15,8 +15,8 @@ class EvaluationCrop:
     """Scales an image's shorter side to a size and crops the square in its middle.
 
     PiCIE, DenseSiam and STEGO report figures on such crops of 320 pixels. A data set with
-    :class:`dynaseg.mmseg.datasets.ClusterEvaluationMixin` crops its ground truth likewise where its
-    pipeline holds this transform. It belongs before ``MultiScaleFlipAug``.
+    :class:`dynaseg.mmseg.datasets.ClusterEvaluationMixin` crops its ground truth in the same way if
+    its pipeline has this transform. It belongs before ``MultiScaleFlipAug``.
 
     Args:
         size: side of the square in pixels.
@@ -53,7 +53,7 @@ class EvaluationCrop:
 
         Args:
             img: values from 0 to 255, (H, W) or (H, W, 3).
-            interpolation: MMCV's name of it: ``'nearest'`` for labels.
+            interpolation: MMCV's name for it: ``'nearest'`` for labels.
 
         Returns:
             The crop, uint8, (size, size) or (size, size, 3).
@@ -61,7 +61,7 @@ class EvaluationCrop:
         height, width = img.shape[:2]
         factor = self.size / min(height, width)
         height, width = (max(round(side * factor), self.size) for side in (height, width))
-        # Pillow, as PiCIE: OpenCV's nearest pixel lies half a pixel off.
+        # Pillow, as in PiCIE: OpenCV's nearest pixel is half a pixel off.
         img = mmcv.imresize(
             img.astype(np.uint8), (width, height), interpolation=interpolation, backend='pillow'
         )

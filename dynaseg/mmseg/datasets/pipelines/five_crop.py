@@ -6,10 +6,10 @@ PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
 
 @PIPELINES.register_module()
 class RandomFiveCrop:
-    """Takes one of five crops of an image: a corner or the middle, each as likely.
+    """Takes one of five crops of an image, a corner or the middle, with equal probability.
 
     STEGO (Hamilton et al., ICLR 2022) trains on files of all five, of half the image's height and
-    width; an epoch of those is five of this.
+    width; one epoch of those equals five with this.
 
     Args:
         ratio: height and width of the crop, as a share of the image's.

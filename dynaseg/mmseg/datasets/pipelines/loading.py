@@ -6,15 +6,15 @@ from mmseg.datasets.builder import PIPELINES
 
 from dynaseg.io.reading import read_image
 
-NOT_NORMALISED = {'mean': np.zeros(3), 'std': np.ones(3), 'to_rgb': False}  # as mmseg says it
+NOT_NORMALISED = {'mean': np.zeros(3), 'std': np.ones(3), 'to_rgb': False}  # as mmseg writes it
 
 
 @PIPELINES.register_module()
 class LoadImage:
     """Loads an image as ``dynaseg segment`` does; see :func:`dynaseg.io.reading.read_image`.
 
-    It takes the place of MMSegmentation's ``LoadImageFromFile``, so that training, tests and the
-    segmentation of photographs see the same pixels of the same files.
+    It replaces MMSegmentation's ``LoadImageFromFile``, so that training, tests and the segmentation
+    of photographs see the same pixels of the same files.
     """
 
     def __call__(self, results: dict) -> dict:
@@ -49,12 +49,12 @@ class LoadImage:
 
 @PIPELINES.register_module()
 class LoadNoAnnotations:
-    """Gives an image a mask that is ignored everywhere: images without labels beside labelled ones.
+    """Gives an image a mask that is ignored everywhere, to mix unlabelled with labelled images.
 
-    It takes the place of ``LoadAnnotations``, in a data set of any kind.
+    It replaces ``LoadAnnotations``, in a data set of any kind.
 
     Args:
-        ignore_index: the value that does not count, as the decode head's ``ignore_index``.
+        ignore_index: the ignored value, the same as the decode head's ``ignore_index``.
     """
 
     def __init__(self, ignore_index: int = 255) -> None:
@@ -81,21 +81,21 @@ def read_mask(path: str) -> np.ndarray:
     """Read a mask of one 8-bit channel.
 
     Args:
-        path: the file, a PNG as a rule.
+        path: the file, usually a PNG.
 
     Returns:
         The pixels' values, uint8, (H, W).
 
     Raises:
-        ValueError: if the file cannot be read, or is no such mask.
+        ValueError: if the file cannot be read, or is not such a mask.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f'{path} is not a file')  # reading a pipe would wait for ever
+        raise ValueError(f'{path} is not a file')  # reading a pipe would wait forever
     try:
         values = mmcv.imread(path, flag='unchanged', backend='pillow')
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError) as error:  # Pillow's for damaged files
+    except (OSError, SyntaxError) as error:  # what Pillow raises on damaged files
         raise ValueError(f'{path} cannot be read as a mask: {error}') from error
     if values.ndim != 2 or values.dtype != np.uint8:
         raise ValueError(f'{path} is not a mask of one 8-bit channel')

@@ -1,4 +1,4 @@
-"""Masks whose ids become classes by a table."""
+"""Masks whose ids are mapped to classes by a table."""
 
 import os
 
@@ -7,16 +7,16 @@ import numpy as np
 from dynaseg.mmseg.datasets.pipelines.loading import read_mask
 
 IGNORE_INDEX = 255
-UNKNOWN = 254  # no class: the table's entry of the ids that a data set does not use
+UNKNOWN = 254  # no class: the table's entry for ids that a data set does not use
 
 
 class LoadByTable:
     """Loads a mask of one 8-bit channel and maps its ids to classes by one table lookup.
 
     Args:
-        table: class of every possible value, uint8, (256,): 255 where it is ignored, 254 where
-            there is no such id.
-        expected: the ids that there are, in words.
+        table: class of every possible value, uint8, (256,): 255 for ignored ids, 254 for ids that
+            do not exist.
+        expected: the ids that exist, as text.
     """
 
     def __init__(self, table: np.ndarray, expected: str) -> None:
