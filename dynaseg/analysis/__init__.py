@@ -1,4 +1,4 @@
-import dynaseg.mmseg  # noqa: F401  (before MMCV, which has much to say)
+import dynaseg.mmseg  # noqa: F401  (before MMCV, to silence it)
 from dynaseg.analysis.analyze import analyze_clusters
 
 __all__ = ['analyze_clusters']

@@ -35,45 +35,45 @@ def analyze_clusters(
     names_from_labels: int = 0,
     without_labels: bool = False,
 ) -> dict:
-    """Show what the clusters of a trained segmentor hold, and let a person name them.
+    """Show what the clusters of a trained segmentor contain, and let a person name them.
 
-    In ``out_dir``: ``naming.html``, a page that shows every cluster in images of ``data.train`` (of
-    ``data.test`` where there are none) and on which clusters are named: it uses no label, and saves
-    ``names.json``; and ``clusters.json``, all figures and a record a cluster.
+    Written to ``out_dir``: ``naming.html``, a page that shows every cluster in images of
+    ``data.train`` (or ``data.test`` if there is none) and on which clusters are named: it uses no
+    labels, and saves ``names.json``; and ``clusters.json``, all figures and one record per cluster.
 
-    Where ``data.test`` has classes, also ``confusion.csv``, the pixels of every cluster (rows) in
+    If ``data.test`` has classes, also ``confusion.csv``, the pixels of every cluster (rows) in
     every class (columns); ``confusion.png``, the same as shares of the clusters; ``pictures/``,
     test images beside their clusters, the classes these are matched to and the true ones;
-    ``index.html``, a page of these and the figures.
+    ``index.html``, a page with these and the figures.
 
     Args:
         config: path of a config, a name under DynaSeg's ``configs/``, or a loaded config.
-        checkpoint: file with trained weights; fresh ones, drawn from ``seed``, where None.
-        out_dir: folder for the outputs; it is made.
-        device: such as ``'cpu'`` or ``'cuda:1'``; the GPU where None and there is one.
+        checkpoint: file with trained weights; None for fresh ones, drawn from ``seed``.
+        out_dir: folder for the outputs, created if missing.
+        device: such as ``'cpu'`` or ``'cuda:1'``; None for the GPU if there is one.
         seed: seed of fresh weights and of the probe's pixels, at least 0.
-        num_pictures: test images that are drawn, evenly spaced.
+        num_pictures: number of test images to draw, evenly spaced.
         probe_pixels: if positive, that many labelled pixels of ``data.train`` train a logistic
             regression on the frozen features, as in the linear probe of self-supervised learning.
-            It uses labels, so its figures stand under their own name.
-        naming_images: images, evenly spaced, that the page for naming shows; 0 for no page.
-        names: file of names of the clusters (:mod:`dynaseg.io.names`), with which that page begins.
-        names_from_labels: if N is positive, the names are made of the labels of every N-th image of
-            ``data.train``, and written to ``names.json``.
-        without_labels: make the page for naming alone, and read no label even where there are some,
-            so that whoever names clusters by pictures sees no figure before.
+            It uses labels, so its figures are listed under their own name.
+        naming_images: number of images, evenly spaced, on the naming page; 0 for no page.
+        names: file with names of the clusters (:mod:`dynaseg.io.names`) that the page starts with.
+        names_from_labels: if N is positive, names are derived from the labels of every N-th image
+            of ``data.train``, and written to ``names.json``.
+        without_labels: make only the naming page, and read no labels even if there are some, so
+            that whoever names clusters by pictures sees no figures first.
 
     Returns:
-        What ``clusters.json`` holds. ``naming`` has what the page for naming shows; ``figures``
+        The contents of ``clusters.json``. ``naming`` holds what the naming page shows; ``figures``
         those of each protocol by name: ``hungarian`` (clusters one to one with classes, once for
         the set), ``majority`` (each cluster has its most frequent class: over-clustering, where
-        clusters outnumber classes) and, if asked for, ``linear_probe``. Those of named clusters are
-        for tests with ``test_cfg.names``, which is not used here.
+        clusters outnumber classes) and, if requested, ``linear_probe``. Figures of named clusters
+        come from tests with ``test_cfg.names``, which is not used here.
 
     Raises:
-        FileNotFoundError: if the config, the checkpoint, the names or the data are not there.
-        ValueError: if a setting is unfit, what is asked for needs classes that the data have not,
-            or the segmentor is fitted to each image, so that no cluster is that of a data set.
+        FileNotFoundError: if the config, the checkpoint, the names or the data are missing.
+        ValueError: if a setting is invalid, a request needs classes that the data do not have, or
+            the segmentor is fitted to each image, so that no cluster belongs to the data set.
     """
     counts = {
         'num_pictures': num_pictures,
@@ -87,7 +87,7 @@ def analyze_clusters(
     if names is not None and names_from_labels:
         raise ValueError('names and names_from_labels exclude each other')
     if without_labels and (probe_pixels or names_from_labels):
-        raise ValueError('probe_pixels and names_from_labels need labels, without_labels has none')
+        raise ValueError('probe_pixels and names_from_labels need labels: omit without_labels')
     config = load_config(config)
     data = config.get('data', {})
     if 'test' not in data or ((probe_pixels or names_from_labels) and 'train' not in data):
@@ -99,19 +99,19 @@ def analyze_clusters(
     segmentor.names = segmentor.groups = None  # clusters are shown as they are
     if segmentor.segmentation.fitter is not None:
         raise ValueError(
-            f'{name_config(config)}: test_cfg.fit makes clusters of each image; there are none of '
-            'the data set to be shown'
+            f'{name_config(config)}: test_cfg.fit makes clusters for each image; there are none of '
+            'the data set to show'
         )
     given = None if names is None else read_names(names)
     if given is not None:
-        given.number_labels(segmentor.num_classes)  # which refuses those of other clusters
+        given.number_labels(segmentor.num_classes)  # which rejects those of other clusters
     kind = DATASETS.get(data.test['type'])
     has_classes = isinstance(kind, type) and issubclass(kind, ClusterEvaluationMixin)
-    # Without classes its images are not read, and need not be there.
+    # Without classes its images are not read, and need not exist.
     test_set = (
         build_dataset({**data.test, 'test_mode': not without_labels}) if has_classes else None
     )
-    # Built first: what they lack is to be said before anything takes long.
+    # Built first, to report what is missing before anything takes long.
     train_set = build_evaluated(data.train, config) if probe_pixels else None
     sha256 = hash_file(checkpoint) if checkpoint and Path(checkpoint).is_file() else None
     out_dir = Path(out_dir)
@@ -161,7 +161,7 @@ def _write_naming(
     names: ClusterNames | None,
     facts: Mapping[str, str],
 ) -> dict:
-    """Write the page for naming; returns what it shows of the clusters, as values of JSON."""
+    """Write the naming page; returns what it shows of the clusters, as JSON values."""
     clusters, maps = survey_clusters(segmentor, files)
     given = {} if names is None else names.names
     write_naming_page(out_dir, clusters, files, maps, classes, given, facts)

@@ -27,12 +27,12 @@ PANEL_WIDTH = 480
 
 
 class Comparison:
-    """Compares clusters with classes, and writes what came out.
+    """Compares clusters with classes, and writes the results.
 
     Args:
         segmentor: in evaluation mode.
         dataset: with masks and a test pipeline.
-        num_pictures: images that are drawn, evenly spaced.
+        num_pictures: number of images to draw, evenly spaced.
         probe: trained on the segmentor's features, if there is one.
 
     Attributes:
@@ -73,11 +73,11 @@ class Comparison:
         }
 
     def write(self, out_dir: Path, analysis: dict) -> None:
-        """Write the table, the pictures and a page of them.
+        """Write the table, the pictures and a page with them.
 
         Args:
             out_dir: the folder.
-            analysis: what :attr:`analysis` holds, and where it is from.
+            analysis: what :attr:`analysis` holds, and where it comes from.
         """
         classes = list(self.dataset.CLASSES)
         pictures = _draw_pictures(self.dataset, self.drawn, self.matched, out_dir)
@@ -143,7 +143,7 @@ def _name_figures(metrics: ClassMetrics, names: list[str]) -> dict[str, object]:
 def _describe_clusters(
     table: np.ndarray, tables: list[np.ndarray], matched: np.ndarray, names: list[str]
 ) -> list[dict]:
-    """Describe each cluster by what it holds of the labelled pixels."""
+    """Describe each cluster by the labelled pixels it holds."""
     total = max(table.sum(), 1)
     records = []
     for cluster, row in enumerate(table):

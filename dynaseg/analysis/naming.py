@@ -14,11 +14,11 @@ from dynaseg.mmseg.models import DynaSeg
 
 
 def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> ClusterNames:
-    """Name clusters by labels of training images, such that those images are labelled best.
+    """Name clusters by labels of training images, so that those images are labelled best.
 
-    Of the images of ``data.train``, in their order, the first and every so many-th after it are
-    labelled as in tests, but without refinement, which takes time and moves borders alone. The
-    names aim at the highest mIoU + accuracy there (:func:`~dynaseg.core.metrics.match_naming`).
+    Every ``every``-th image of ``data.train``, starting with the first, is labelled as in tests,
+    but without refinement, which takes time and only moves borders. The names aim at the highest
+    mIoU + accuracy there (:func:`~dynaseg.core.metrics.match_naming`).
     Clusters that hold none of their labelled pixels get no name.
 
     Args:
@@ -27,7 +27,7 @@ def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> Cluste
         every: 1 takes all images.
 
     Returns:
-        The names, which say what they were made from.
+        The names, which record what they were made from.
 
     Raises:
         ValueError: if ``every`` is not positive, or ``data.train`` has no classes.
@@ -61,7 +61,7 @@ def build_evaluated(subset: Config, config: Config) -> ClusterEvaluationMixin:
 def count_clusters(
     segmentor: DynaSeg, dataset: ClusterEvaluationMixin, indices: Iterable[int] | None = None
 ) -> np.ndarray:
-    """Count the pixels of every cluster in every class, as tests label images.
+    """Count the pixels of every cluster in every class, labelling images as tests do.
 
     Args:
         segmentor: in evaluation mode.

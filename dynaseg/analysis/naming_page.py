@@ -19,7 +19,7 @@ from dynaseg.io.writing import encode_jpeg
 TEMPLATES = load_templates(Path(__file__).parent)
 ASSETS = Path(__file__).with_name('assets')
 PICTURE_SIZE = 640  # pixels of the longer side
-CROP_SHARE = 0.25  # half the side of a crop, at least, as a share of the picture's shorter side
+CROP_SHARE = 0.25  # least half side of a crop, as a share of the picture's shorter side
 
 
 def write_naming_page(
@@ -31,24 +31,24 @@ def write_naming_page(
     names: Mapping[int, str] | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write the page on which clusters are named, and its pictures.
+    """Write the page for naming clusters, and its pictures.
 
     Args:
         out_dir: folder of the page, ``naming.html``, its ``assets`` and ``examples``.
-        clusters: as :func:`dynaseg.analysis.survey.survey_clusters` gives them.
+        clusters: as :func:`dynaseg.analysis.survey.survey_clusters` returns them.
         files: the images.
         maps: their label maps.
         suggestions: names that are offered from the start.
-        names: those that clusters have already.
-        facts: ``title``, what the page says it is of; ``made_from``, what the names will say that
-            they were made from; ``checkpoint_sha256``, which they will hold. Each may be missing.
+        names: names that clusters already have.
+        facts: ``title``, shown on the page; ``made_from`` and ``checkpoint_sha256``, saved with the
+            names. All are optional.
 
     Returns:
-        The page. It needs no network, and saves what was given as ``names.json``, which
+        Path of the page. It needs no network, and saves the given names as ``names.json``, which
         :func:`dynaseg.io.names.read_names` reads.
     """
     facts = dict(facts or {})
-    shown = {}  # pictures, each of a cluster in an image
+    shown = {}  # clusters to show in each image
     for label, cluster in enumerate(clusters):
         for example in (*cluster.surest, *cluster.unsure):
             shown.setdefault(example.image, set()).add(label)

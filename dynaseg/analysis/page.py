@@ -11,11 +11,11 @@ PROTOCOLS = {
     'majority': 'Majority vote (over-clustering)',
     'linear_probe': 'Linear probe (trained with labels)',
 }
-NUM_LISTED = 3  # classes of a cluster
+NUM_LISTED = 3  # classes per cluster
 
 
 def draw_confusion(table: np.ndarray, matched: np.ndarray, names: list[str], path: Path) -> None:
-    """Draw how the pixels of each cluster spread over the classes.
+    """Draw how the pixels of each cluster are distributed over the classes.
 
     Args:
         table: contingency table, (K, C).
@@ -54,7 +54,7 @@ def render_analysis(analysis: dict, colours: list[list[int]], pictures: dict[str
         pictures: files below the page's folder, by image name.
 
     Returns:
-        HTML that needs nothing but the other outputs.
+        HTML that needs only the other outputs.
     """
     figures = analysis['figures']
     return TEMPLATES.get_template('page.html').render(

@@ -26,7 +26,7 @@ class LinearProbe:
     """A linear classifier of features: scores are ``weight @ feature + bias``.
 
     Attributes:
-        weight: (K, C), a row for each class that the training pixels have.
+        weight: (K, C), one row per class of the training pixels.
         bias: (K,).
         classes: the class of each row, (K,).
     """
@@ -45,11 +45,11 @@ def train_probe(
     Args:
         segmentor: its features, as the head sees them, are standardised.
         dataset: images and classes, with a test pipeline.
-        num_pixels: how many labelled pixels are drawn, as many from each image.
-        seed: seed of the pixels that are drawn.
+        num_pixels: number of labelled pixels to draw, equally many from each image.
+        seed: seed of the draw.
 
     Returns:
-        The probe, which takes features as they are.
+        The probe, which takes features that are not standardised.
 
     Raises:
         ValueError: if the pixels have fewer than two classes.
@@ -75,7 +75,7 @@ def train_probe(
     pipeline.fit(np.concatenate(drawn), truths)
     scaler, classifier = pipeline[0], pipeline[1]
     weight, bias = classifier.coef_, classifier.intercept_
-    if len(weight) == 1:  # two classes: scikit-learn keeps the second one's scores alone
+    if len(weight) == 1:  # two classes: scikit-learn keeps only the second one's scores
         weight, bias = np.vstack([-weight, weight]) / 2, np.array([-bias[0], bias[0]]) / 2
     weight = weight / scaler.scale_
     bias = bias - weight @ scaler.mean_

@@ -1,4 +1,4 @@
-"""What the clusters of a trained segmentor look like, without any label."""
+"""What the clusters of a trained segmentor look like, without any labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from dynaseg.core.labels import connected_components, find_deepest_pixels
 from dynaseg.io.reading import read_image
 from dynaseg.mmseg.models import DynaSeg
 
-NUM_SUREST, NUM_UNSURE = 8, 4  # examples of a cluster
-LEAST_AREA = 0.001  # share of the image below which a part of a cluster is no example
-LEAST_NEIGHBOUR = 0.05  # share of a cluster's borders or of its doubts that is told
+NUM_SUREST, NUM_UNSURE = 8, 4  # examples per cluster
+LEAST_AREA = 0.001  # minimum share of the image for an example
+LEAST_NEIGHBOUR = 0.05  # minimum share of a cluster's borders or doubts to be listed
 NUM_NEIGHBOURS = 5
 STRIDE = 4  # of the pixels at which doubts are measured
 
@@ -23,9 +23,9 @@ class Example:
     """A connected part of a cluster.
 
     Attributes:
-        image: number of its image.
+        image: index of its image.
         centre: x and y of its deepest pixel, as shares of the image's width and height.
-        radius: distance of the deepest pixel to its border, as a share of the shorter side.
+        radius: distance of the deepest pixel from the border, as a share of the shorter side.
         area: share of the image.
         sureness: mean probability of the cluster there.
     """
@@ -43,12 +43,12 @@ class Cluster:
 
     Attributes:
         share: of the pixels of all images.
-        images: numbers of those that have it.
-        surest: examples of large parts of which the network is sure, one an image at most.
-        unsure: examples of parts of which it is least sure, likewise.
+        images: indices of those that contain it.
+        surest: examples of large parts of which the network is certain, at most one per image.
+        unsure: examples of parts of which it is least certain, at most one per image.
         borders: clusters that it borders on, and their shares of the length of its borders.
-        resembles: clusters that the network takes its pixels for next, and their shares of the
-            probability that is left.
+        resembles: clusters that are the network's next choice for its pixels, and their shares of
+            the remaining probability.
     """
 
     share: float = 0.0
@@ -63,7 +63,7 @@ class Cluster:
 def survey_clusters(
     segmentor: DynaSeg, files: Sequence[Path]
 ) -> tuple[list[Cluster], list[np.ndarray]]:
-    """Look at the clusters of some images, which are labelled as photographs are.
+    """Survey the clusters of some images, which are labelled as photographs are.
 
     Args:
         segmentor: in evaluation mode; it is not fitted to images.
@@ -102,14 +102,14 @@ def survey_clusters(
 
 
 def find_examples(labels: np.ndarray, sureness: np.ndarray) -> dict[int, list[tuple]]:
-    """Find a large, sure part of each label of an image, and the part that is least sure.
+    """Find a large, certain part of each label of an image, and its least certain part.
 
     Args:
         labels: integers from 0, (H, W).
         sureness: of each pixel's label, (H, W).
 
     Returns:
-        By label, two times the arguments of an :class:`Example` after the image.
+        By label, for both parts, the arguments of an :class:`Example` after the image.
     """
     height, width = labels.shape
     parts = connected_components(labels)
@@ -142,10 +142,10 @@ def count_borders(labels: np.ndarray, number: int) -> np.ndarray:
 
     Args:
         labels: integers from 0, (H, W).
-        number: of labels, K.
+        number: number of labels, K.
 
     Returns:
-        Counts, symmetric with zeros in the diagonal, (K, K).
+        Counts, symmetric with zeros on the diagonal, (K, K).
 
     Examples:
         >>> count_borders(np.array([[0, 1], [0, 2]]), 3)

@@ -1,4 +1,4 @@
-"""The app's page, by Gradio."""
+"""The app's page, made with Gradio."""
 
 import socket
 from pathlib import Path
@@ -18,13 +18,13 @@ from dynaseg.io.files import IMAGE_SUFFIXES
 from dynaseg.photos.regions import DETAIL
 
 GREEN, RED = '#00b050', '#e02020'
-KEPT = 3600  # seconds that what was opened and saved is kept
+KEPT = 3600  # seconds for which opened and saved files are kept
 INTRODUCTION = """# DynaSeg
 Open a picture. Slide from coarse to fine, click regions to select them, or scribble on a subject;
-save what is selected.
+then save the selection.
 """
 FONTS = ['system-ui', 'sans-serif']
-# Names of files are told apart by their ends.
+# File names differ at their ends.
 STYLE = """
 #files .filename { max-width: none; flex-wrap: wrap }
 #files .stem { overflow: visible; white-space: normal; overflow-wrap: anywhere }
@@ -35,10 +35,10 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
     """Make the page.
 
     Args:
-        segmenter: opens what is uploaded; one picture at a time.
+        segmenter: opens uploaded pictures, one at a time.
 
     Returns:
-        Gradio's blocks, to be launched.
+        Gradio's blocks, for :func:`launch`.
     """
 
     def open_picture(path: str | None) -> tuple:
@@ -89,7 +89,7 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                # No gr.Image, which refuses HEIC and cuts 16 bits down to white.
+                # Not gr.Image, which rejects HEIC and clips 16 bits to white.
                 upload = gr.File(label='Picture', file_types=['image', *IMAGE_SUFFIXES], height=140)
                 detail = gr.Slider(
                     0,
@@ -115,8 +115,8 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
                     )
                 with gr.Tab('Scribble', id='scribbles'):
                     gr.Markdown(
-                        'Paint on the subject, in green. Then choose red by the palette, which the '
-                        'brush closes, and paint on what is around it.'
+                        'Paint on the subject in green. Then choose red in the palette, which the '
+                        'brush button closes, and paint around the subject.'
                     )
                     canvas = gr.ImageEditor(
                         show_label=False,
@@ -127,13 +127,13 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
                         elem_id='canvas',
                         brush=gr.Brush(colors=[GREEN, RED], color_mode='fixed', default_size=12),
                     )
-                    cut_button = gr.Button('Cut the subject out', variant='primary')
+                    cut_button = gr.Button('Cut out the subject', variant='primary')
         files = gr.Files(label='Saved', interactive=False, elem_id='files', visible=False)
         shown = [view, status]
         upload.change(
             open_picture, upload, [picture, view, canvas, status, detail], concurrency_limit=1
         )
-        upload.change(lambda: gr.Files(visible=False), None, files)  # of the picture before
+        upload.change(lambda: gr.Files(visible=False), None, files)  # of the previous picture
         detail.input(
             show, [picture, detail], shown, show_progress='hidden', trigger_mode='always_last'
         )
@@ -149,9 +149,9 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
 
     Args:
         page: the page.
-        host: address to listen at; ``127.0.0.1`` for this machine alone.
-        port: to listen at; None for the first that is free from 7860 on.
-        max_megabytes: above which an upload is refused.
+        host: address to listen on; ``127.0.0.1`` for this machine only.
+        port: port to listen on; None for the first free one from 7860.
+        max_megabytes: size above which an upload is rejected.
     """
     page.queue(max_size=20).launch(
         server_name=host,
@@ -162,19 +162,19 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
         footer_links=[],
         share=False,
         ssr_mode=False,
-        quiet=True,  # it would name options of its own
+        quiet=True,  # its messages would name Gradio's options
         prevent_thread_lock=True,
     )
     shown = find_own_address() if host == '0.0.0.0' else host
-    print(f'DynaSeg is at http://{shown}:{page.server_port} until Ctrl-C is pressed', flush=True)
+    print(f'DynaSeg runs at http://{shown}:{page.server_port} (Ctrl-C to stop)', flush=True)
     page.block_thread()
 
 
 def find_own_address() -> str:
-    """Find the address at which other machines of the network have this one."""
+    """Find the address at which other machines on the network reach this one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # Of no machine: this says where a packet would leave, and sends none.
+            # No machine's address: this finds where a packet would leave, and sends none.
             probe.connect(('192.0.2.1', 9))
         except OSError:  # there is no network
             return '127.0.0.1'

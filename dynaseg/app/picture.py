@@ -1,4 +1,4 @@
-"""A picture that a person works on: its regions at any detail, and what is selected of it."""
+"""A picture that a person works on: its regions at any detail, and what is selected."""
 
 from dataclasses import dataclass, field
 
@@ -20,9 +20,9 @@ class Picture:
     """An image, its hierarchy of regions, and the pixels that are selected.
 
     Attributes:
-        name: of its files.
+        name: name of its files.
         image: RGB, uint8, (H, W, 3).
-        hierarchy: of it.
+        hierarchy: its regions.
         selected: bool, (H, W).
     """
 
@@ -40,11 +40,11 @@ class Picture:
         return np.asarray(Image.fromarray(self.image).resize(self._display_size()))
 
     def toggle(self, x: float, y: float, detail: float) -> None:
-        """Select the region under a point, or deselect it where all of it is selected.
+        """Select the region under a point, or deselect it if all of it is selected.
 
         Args:
-            x: of the point, from the left, in pixels of the display.
-            y: from its top.
+            x: distance of the point from the left, in pixels of the display.
+            y: distance from the top, as above.
             detail: of the regions.
         """
         width, height = self._display_size()
@@ -57,10 +57,10 @@ class Picture:
         )
 
     def select_marked(self, painted: np.ndarray) -> None:
-        """Select the subject that was painted green, apart from what was painted red.
+        """Select the subject painted green, separated from what is painted red.
 
         Args:
-            painted: RGBA, uint8, of the size of the display or any other.
+            painted: RGBA, uint8, of any size.
 
         Raises:
             ValueError: if one of the two is missing, or something has another colour.
@@ -76,7 +76,7 @@ class Picture:
         self.selected = labels == SUBJECT
 
     def draw(self, detail: float) -> np.ndarray:
-        """Draw the regions at a detail or, where pixels are selected, these.
+        """Draw the regions at a detail or, if pixels are selected, the selection.
 
         Returns:
             RGB, uint8, (h, w, 3), of the size of the display.

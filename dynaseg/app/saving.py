@@ -1,4 +1,4 @@
-"""What is saved of a picture."""
+"""Saving pictures."""
 
 import json
 import shutil
@@ -15,16 +15,16 @@ from dynaseg.photos.exports import describe_mask, describe_regions, make_coco
 
 
 def save_picture(folder: Path, picture: Picture, detail: float) -> list[Path]:
-    """Save the regions of a picture at a detail, and what is selected of it.
+    """Save the regions of a picture at a detail, and what is selected.
 
     Args:
-        folder: where to.
+        folder: folder of the files.
         picture: the picture.
         detail: of the regions.
 
     Returns:
         The files: ``NAME-regions.png``, numbered, and ``NAME-regions.json``, in COCO's format with
-        run-length encodings; where something is selected ``NAME-mask.png``, ``NAME-cutout.png``
+        run-length encodings; if something is selected, ``NAME-mask.png``, ``NAME-cutout.png``
         with alpha, and ``NAME-mask.json`` and ``NAME-polygons.json``, in COCO's format with a
         run-length encoding and with polygons.
     """
@@ -54,7 +54,7 @@ def save_picture(folder: Path, picture: Picture, detail: float) -> list[Path]:
 
 
 def remove_older(folder: Path, seconds: float) -> None:
-    """Remove the folders in a folder, which is made, that are older than so many seconds."""
+    """Remove subfolders older than ``seconds`` from a folder, which is created if missing."""
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
         if time.time() - path.stat().st_mtime > seconds:

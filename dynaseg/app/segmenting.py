@@ -1,4 +1,4 @@
-"""Uploaded files to pictures, in a process of their own that limits can end."""
+"""Turning uploaded files into pictures, in a separate process that limits can end."""
 
 import pickle
 from multiprocessing.connection import wait
@@ -21,7 +21,7 @@ class Opening:
 
     Args:
         predictor: segments images in memory.
-        max_megapixels: above which a picture is refused.
+        max_megapixels: size above which a picture is rejected.
     """
 
     def __init__(self, predictor: Predictor, max_megapixels: float) -> None:
@@ -32,7 +32,7 @@ class Opening:
         """Open a file.
 
         Raises:
-            OSError: if it is no image, or too large: an error that gets from process to process.
+            OSError: if it is not an image or too large; an error that passes between processes.
         """
         try:
             self._check_size(path)
@@ -51,10 +51,10 @@ class Opening:
             with Image.open(path, formats=FORMATS) as image:
                 megapixels = image.width * image.height / 1e6
         except (OSError, ValueError, Image.DecompressionBombError):
-            return  # as reading it says
+            return  # reading it reports this
         if megapixels > self.max_megapixels:
             raise ImageReadError(
-                path, f'{megapixels:.3g} megapixels, and at most {self.max_megapixels:g} are taken'
+                path, f'{megapixels:.3g} megapixels: expected at most {self.max_megapixels:g}'
             )
 
 
@@ -62,11 +62,11 @@ class Segmenter:
     """Opens one file after another in a process, which is ended when one takes too long.
 
     Args:
-        opening: what opens them.
+        opening: opens them.
         timeout: seconds after which a picture is given up.
 
     Attributes:
-        folder: for files that are wanted as long as the segmenter is.
+        folder: for files that are needed as long as the segmenter exists.
     """
 
     def __init__(self, opening: Opening, timeout: float) -> None:
@@ -81,7 +81,7 @@ class Segmenter:
         """Open a file.
 
         Raises:
-            ValueError: if it is no image, too large, takes too long or too much memory.
+            ValueError: if it is not an image, too large, or takes too long or too much memory.
         """
         if self._worker is None:
             self._worker = Worker(self._job)
@@ -89,7 +89,7 @@ class Segmenter:
         try:
             if not wait([self._worker], self.timeout):
                 self.close()
-                raise ValueError(f'{path.name}: not done within {self.timeout:g} s, and given up')
+                raise ValueError(f'{path.name}: not done within {self.timeout:g} s, given up')
             return self._worker.finish()
         except WorkerDied as error:
             self.close()

@@ -16,22 +16,22 @@ def serve_app(
     max_megapixels: float = 50,
     timeout: float = 120,
 ) -> None:
-    """Serve a page to segment pictures on, until it is interrupted.
+    """Serve a page for segmenting pictures, until it is interrupted.
 
     Args:
-        config: as for :func:`load_predictor`, like the next two.
-        checkpoint: likewise.
-        device: likewise.
-        host: address to listen at; the default is this machine's alone.
-        port: to listen at; None for the first that is free from 7860 on.
-        max_megabytes: above which an upload is refused.
-        max_megapixels: above which a picture is refused.
+        config: see :func:`load_predictor`.
+        checkpoint: as above.
+        device: as above.
+        host: address to listen on; the default serves this machine only.
+        port: port to listen on; None for the first free one from 7860.
+        max_megabytes: size above which an upload is rejected.
+        max_megapixels: size above which a picture is rejected.
         timeout: seconds after which a picture is given up.
 
     Raises:
         ImportError: if Gradio is not installed; it says how to install it.
         OSError: if the port is taken.
-        ValueError: if a limit is not positive, or config, checkpoint or device are unfit.
+        ValueError: if a limit is not positive, or config, checkpoint or device are invalid.
     """
     from dynaseg.app.page import launch, make_page  # which needs Gradio
 

@@ -218,7 +218,7 @@ def test_probe_stands_beside_the_other_figures(sample_data, tmp_path):
         ({}, {'names_from_labels': -1}, 'names_from_labels must be at least 0, got -1'),
         ({}, {'names': 'a', 'names_from_labels': 1}, 'names and names_from_labels exclude'),
         ({}, {'without_labels': True, 'probe_pixels': 1}, 'probe_pixels and .* need labels'),
-        ({'model.test_cfg': {'fit': {}}}, {}, 'test_cfg.fit makes clusters of each image'),
+        ({'model.test_cfg': {'fit': {}}}, {}, 'test_cfg.fit makes clusters for each image'),
         (
             {'data.train': FOLDER},
             {'names_from_labels': 1},

@@ -237,7 +237,7 @@ def test_names_stay_and_files_of_names_are_opened(desktop, tmp_path):
     assert desktop.find('#progress').text.startswith('3 of 44 named')
     (tmp_path / 'other.json').write_text('{"names": {"44": "a"}}')
     desktop.find('#open').send_keys(str(tmp_path / 'other.json'))
-    assert desktop.find('#progress').text == 'other.json: no names of these clusters'
+    assert desktop.find('#progress').text == 'other.json: not names of these clusters'
 
 
 def test_a_phone_has_all_in_its_width(phone):

@@ -162,6 +162,6 @@ def test_a_subject_is_scribbled_on_and_cut_out(start_browser, address, photo, tm
     page.wait(lambda: len(page.all('#canvas button.color')) > 1)
     page.all('#canvas button.color')[1].click()
     drag(0.28)
-    page.all('button', 'Cut the subject out')[0].click()
+    page.all('button', 'Cut out the subject')[0].click()
     page.wait(lambda: 'selected' in page.status)
     check_mask(page.save()['square-mask.png'])

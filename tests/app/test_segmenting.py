@@ -46,7 +46,7 @@ def test_one_that_takes_too_long_is_given_up(segmenter, tmp_path):
 
 
 def test_too_many_pixels_are_refused(segmenter, tmp_path):
-    with pytest.raises(ValueError, match=r'large\.png: 0\.02 megapixels, and at most 0\.01'):
+    with pytest.raises(ValueError, match=r'large\.png: 0\.02 megapixels: expected at most 0\.01'):
         segmenter(save(tmp_path, 'large.png', size=(200, 100)))
 
 

@@ -1,6 +1,6 @@
 'use strict';
 
-/* The page on which clusters are named: pictures of one at a time, and names for it. */
+/* The page for naming clusters: pictures of one at a time, and names for it. */
 
 const SVG = 'http://www.w3.org/2000/svg';
 const DIGITS = '1234567890';
@@ -41,13 +41,13 @@ function percent(share) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} %`;
 }
 
-/* The names that were given: without any drawing. */
+/* The given names, without any drawing. */
 class Names {
   constructor(data) {
     this.data = data;
     this.key = `dynaseg-names-${data.id}`;
     this.given = new Map(); // by cluster
-    this.known = [...data.suggestions]; // in the order in which they came
+    this.known = [...data.suggestions]; // in order of appearance
     this.load(this.stored() ?? data.names);
   }
 
@@ -55,17 +55,17 @@ class Names {
     try {
       return JSON.parse(localStorage.getItem(this.key));
     } catch {
-      return null; // the browser keeps nothing for files
+      return null; // the browser stores nothing for local files
     }
   }
 
-  /* Take the names of all clusters, by their numbers. */
+  /* Replace the names of all clusters, by number. */
   load(names) {
     this.given.clear();
     for (const [cluster, name] of Object.entries(names)) this.set(Number(cluster), name);
   }
 
-  /* Name a cluster, or take its name away. */
+  /* Name a cluster, or remove its name. */
   set(cluster, name) {
     const text = (name ?? '').trim();
     if (text && text !== UNNAMED) {
@@ -77,7 +77,7 @@ class Names {
     try {
       localStorage.setItem(this.key, JSON.stringify(Object.fromEntries(this.given)));
     } catch {
-      // then it must be saved before the page is left
+      // then the names must be saved before leaving the page
     }
   }
 
@@ -85,7 +85,7 @@ class Names {
     return [...this.given.values()].filter((one) => one === name).length;
   }
 
-  /* Find the known names that a text begins, or else that hold it. */
+  /* Find the known names that start with a text, then those that contain it. */
   match(text) {
     const wanted = text.trim().toLowerCase();
     const begins = this.known.filter((name) => name.toLowerCase().startsWith(wanted));
@@ -166,7 +166,7 @@ class Page {
       event.preventDefault();
       action();
     } else if (event.key.length === 1 && event.key !== ' ') {
-      this.input.focus(); // where what is typed belongs
+      this.input.focus(); // so that it gets what is typed
     }
   }
 
@@ -184,7 +184,7 @@ class Page {
     }
   }
 
-  /* Call a cluster by its name, if it has one. */
+  /* Get the name of a cluster, or its number if it has none. */
   call(cluster) {
     return this.names.given.get(cluster) ?? `cluster ${cluster}`;
   }
@@ -231,13 +231,13 @@ class Page {
     $(id).replaceChildren(...(items.length ? items : ['none in particular']));
   }
 
-  /* Forget what is typed. */
+  /* Clear what is typed. */
   reset() {
     this.input.value = '';
     this.suggest();
   }
 
-  /* Offer the names that fit what is typed, and mark the one that it begins. */
+  /* Offer the names that match what is typed, and mark the first if it starts with it. */
   suggest() {
     const text = this.input.value.trim();
     this.offered = text ? this.names.match(text) : this.names.known;
@@ -270,14 +270,14 @@ class Page {
     else this.input.setAttribute('aria-activedescendant', `name-${this.marked}`);
   }
 
-  /* Take what is marked or typed; nothing goes on to the next cluster. */
+  /* Set the marked or typed name; without one, go on to the next cluster. */
   accept() {
     const name = this.marked < 0 ? this.input.value.trim() : this.offered[this.marked];
     if (name) this.give(name);
     else this.goOn();
   }
 
-  /* Name the cluster and go on, or take its name away and stay. */
+  /* Name the cluster and go on, or remove its name and stay. */
   give(name) {
     this.names.set(this.current, name);
     if (name) this.goOn();
@@ -297,7 +297,7 @@ class Page {
     this.show(this.order[(this.order.indexOf(this.current) + by + number) % number]);
   }
 
-  /* Bring everything in line with the names. */
+  /* Update everything to match the names. */
   refresh() {
     const { given } = this.names;
     for (const [cluster, button] of this.items) {
@@ -331,7 +331,7 @@ class Page {
     try {
       const { names } = JSON.parse(await file.text());
       const isFit = ([cluster, name]) => cluster in this.clusters && typeof name === 'string';
-      if (!names || !Object.entries(names).every(isFit)) throw new Error('no names of these clusters');
+      if (!names || !Object.entries(names).every(isFit)) throw new Error('not names of these clusters');
       this.names.load(names);
       this.show(this.current);
     } catch (error) {
