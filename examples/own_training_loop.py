@@ -1,4 +1,4 @@
-"""The core in a training loop of one's own: PyTorch alone, no OpenMMLab."""
+"""The core in your own training loop: only PyTorch, no OpenMMLab."""
 
 import torch
 from sklearn.datasets import load_sample_image

@@ -1,2 +1,2 @@
-# Clusters start at those of K-means over the training set.
+# Clusters start from K-means over the training set.
 custom_hooks = [dict(type='KMeansStartHook')]

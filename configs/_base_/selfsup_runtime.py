@@ -1,4 +1,4 @@
-# What mmselfsup's script asks for.
+# What mmselfsup's script requires.
 optimizer = dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4)
 optimizer_config = dict()
 lr_config = dict(policy='CosineAnnealing', min_lr=0.0)

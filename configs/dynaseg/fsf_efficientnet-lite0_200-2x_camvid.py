@@ -1,5 +1,5 @@
-# Training, too, sees images at twice their size, in crops: more of the pixels are right, but a
-# cluster may stay empty.
+# Training also sees images at twice their size, in crops: more pixels are right, but a cluster may
+# stay empty.
 _base_ = './fsf_efficientnet-lite0_200_camvid.py'
 train_pipeline = [
     dict(type='LoadImage'),

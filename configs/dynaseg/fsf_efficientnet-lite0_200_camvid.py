@@ -1,4 +1,4 @@
-# Classes from a data set: clusters start at those of K-means, the loss joins neighbours, and the
+# Classes from a data set: clusters start from K-means, the loss joins neighbours, and the
 # marginal entropy keeps every cluster alive.
 _base_ = [
     '../_base_/models/dynaseg_efficientnet-lite0.py',

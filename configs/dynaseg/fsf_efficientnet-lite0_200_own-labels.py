@@ -1,4 +1,4 @@
-# Classes from a folder of images, evaluated against masks of one's own.
+# Classes from a folder of images, evaluated against your own masks.
 _base_ = [
     '../_base_/models/dynaseg_efficientnet-lite0.py',
     '../_base_/datasets/own_labels.py',

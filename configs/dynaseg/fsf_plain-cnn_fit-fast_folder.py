@@ -1,4 +1,4 @@
-# Clusters alone, of one fit to an image, for `segment --config`.
+# Only clusters, from one fit per image, for `segment --config`.
 _base_ = [
     '../_base_/models/dynaseg_plain-cnn_fit-fast.py',
     '../_base_/datasets/image_folder.py',

@@ -1,4 +1,4 @@
-# DynaSeg's loss beside the labels: images without labels train the head as well.
+# DynaSeg's loss in addition to the labels: images without labels train the head as well.
 _base_ = './fcn_efficientnet-lite0_100_camvid.py'
 model = dict(
     decode_head=dict(

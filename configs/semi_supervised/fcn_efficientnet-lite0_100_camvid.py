@@ -1,4 +1,4 @@
-# Labels alone, for comparison: images without labels have no loss.
+# Only labels, for comparison: images without labels have no loss.
 _base_ = [
     '../_base_/models/fcn_efficientnet-lite0.py',
     '../_base_/datasets/camvid_few_labels.py',

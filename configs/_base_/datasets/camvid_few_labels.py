@@ -1,4 +1,4 @@
-# CamVid at half its size: 30 labelled images, ten times each, and all 300 without labels. Of 10:
+# CamVid at half its size: 30 labelled images, ten times each, and all 300 without labels. For 10:
 # data.train.0.times=30 data.train.0.dataset.max_images=10
 dataset_type = 'LabelledCamVidDataset'
 data_root = 'data/camvid'

@@ -1,4 +1,4 @@
-# CamVid with training images as they are, so that features on disk are of use.
+# CamVid without augmentation of training images, so that features on disk can be reused.
 _base_ = './camvid.py'
 train_pipeline = [
     dict(type='LoadImage'),

@@ -1,5 +1,5 @@
-# COCO-Stuff-27 in STEGO's crops: training on a corner or the middle of an image, of half its height
-# and width, and of that on the square in the middle, 224 pixels wide; tests on 320 pixels.
+# COCO-Stuff-27 in STEGO's crops: training on a corner or the middle of an image, half its height
+# and width, of which the central square is taken, 224 pixels wide; tests on 320 pixels.
 _base_ = './coco_stuff27_picie.py'
 train_pipeline = [
     dict(type='LoadImage'),

@@ -1,4 +1,4 @@
-# What data sets share that train on crops at the images' own size.
+# Shared by data sets that train on crops at the images' own size.
 _base_ = './whole_images.py'
 crop_size = (320, 320)
 train_pipeline = [

@@ -1,5 +1,5 @@
-# Any folder of images with masks of the same names (PNG, a class's index a pixel, 255 unlabelled)
-# and with classes of any names; docs/own-data.md. Training reads no mask.
+# Any folder of images with masks of the same names (PNG, class index of each pixel, 255 unlabelled)
+# and classes of any names; see docs/own-data.md. Training reads no masks.
 _base_ = './image_folder.py'
 dataset_type = 'LabelledFolderDataset'
 classes = ['class 0', 'class 1', 'class 2', 'class 3']

@@ -1,4 +1,4 @@
-# What data sets share that train on crops of images of many sizes.
+# Shared by data sets that train on crops of images of many sizes.
 _base_ = './whole_images.py'
 crop_size = (320, 320)
 train_pipeline = [

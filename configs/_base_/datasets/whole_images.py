@@ -1,4 +1,4 @@
-# What data sets share whose images are seen whole. Pixels are normalised by the model.
+# Shared by data sets whose images are seen whole. The model normalises pixels.
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='RandomFlip', prob=0.5),

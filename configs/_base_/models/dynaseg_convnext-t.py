@@ -1,5 +1,5 @@
-# A frozen ConvNeXt-T of MMClassification; ask for the import 'mmcls.models'. A classifier has no
-# norms behind the inner levels: they start as they are.
+# MMClassification's ConvNeXt-T, frozen; needs the import 'mmcls.models'. A classifier's checkpoint
+# has no norms after the inner levels: they keep their initial values.
 _base_ = './dynaseg_efficientnet-lite0.py'
 model = dict(
     allow_missing=['backbone.norm1.', 'backbone.norm2.'],

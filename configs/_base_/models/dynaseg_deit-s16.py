@@ -1,5 +1,5 @@
-# MMSegmentation's own ViT, with the weights of DeiT-S/16 that are converted beforehand by its
-# tools/model_converters/vit2mmseg.py. It has no switch that freezes it, so its rate is zero.
+# MMSegmentation's own ViT, with weights of DeiT-S/16 converted beforehand by its
+# tools/model_converters/vit2mmseg.py. It has no option to freeze it, so its learning rate is zero.
 _base_ = './dynaseg_efficientnet-lite0.py'
 model = dict(
     backbone=dict(

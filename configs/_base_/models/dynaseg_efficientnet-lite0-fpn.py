@@ -1,4 +1,4 @@
-# An FPN, which is trained, in place of the levels as they are.
+# A trained FPN in place of the raw levels.
 _base_ = './dynaseg_efficientnet-lite0.py'
 model = dict(
     backbone=dict(out_indices=(3, 4)),

@@ -1,5 +1,5 @@
 # Frozen ImageNet features at stride 16, from three levels of equal weight. Tests see images at
-# twice their size, as far as 700,000 pixels go, and labels follow the images' edges.
+# twice their size, up to 700,000 pixels, and labels follow the images' edges.
 model = dict(
     type='DynaSeg',
     backbone=dict(type='EfficientNetLite0', out_indices=(2, 3, 4), frozen=True),

@@ -1,4 +1,4 @@
-# Two networks side by side; of ResNet-50 its third stage, which nothing is computed behind.
+# Two networks side by side; ResNet-50 ends at its third stage, whose output is used.
 _base_ = './dynaseg_efficientnet-lite0-mnf.py'
 model = dict(
     backbone=dict(

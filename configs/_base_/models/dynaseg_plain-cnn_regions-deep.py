@@ -1,4 +1,4 @@
-# Regions with ImageNet features beside: in the descriptions of regions, and as 22 more channels.
+# Regions with ImageNet features as well: in the descriptors of regions, and as 22 more channels.
 _base_ = './dynaseg_plain-cnn_regions.py'
 model = dict(
     backbone=dict(in_channels=9 + 22),

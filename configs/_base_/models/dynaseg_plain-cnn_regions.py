@@ -1,4 +1,4 @@
-# A hierarchy of regions an image, of four small networks that are fitted to its texture.
+# One hierarchy of regions per image, from four small networks fitted to its texture.
 _base_ = './dynaseg_plain-cnn.py'
 model = dict(
     backbone=dict(in_channels=9, channels=32),

@@ -1,4 +1,4 @@
-# A frozen ResNet-50 in place of EfficientNet-Lite0, the rest as it is.
+# A frozen ResNet-50 in place of EfficientNet-Lite0; the rest is unchanged.
 _base_ = './dynaseg_efficientnet-lite0.py'
 model = dict(
     backbone=dict(

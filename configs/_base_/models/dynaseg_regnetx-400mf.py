@@ -1,4 +1,4 @@
-# A frozen RegNetX-400MF of MMDetection; ask for the import 'mmdet.models'.
+# MMDetection's RegNetX-400MF, frozen; needs the import 'mmdet.models'.
 _base_ = './dynaseg_efficientnet-lite0.py'
 model = dict(
     img_norm_cfg=dict(mean=[103.53, 116.28, 123.675], std=[57.375, 57.12, 58.395], to_rgb=False),

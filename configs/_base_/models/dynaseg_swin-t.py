@@ -1,4 +1,5 @@
-# A frozen Swin-T. A classifier has no norms behind the levels: they start as they are.
+# A frozen Swin-T. A classifier's checkpoint has no norms after the levels: they keep their initial
+# values.
 _base_ = './dynaseg_efficientnet-lite0.py'
 model = dict(
     allow_missing=['backbone.norm1.', 'backbone.norm2.', 'backbone.norm3.'],

@@ -1,4 +1,4 @@
-# A network of timm, frozen: MobileNetV3-Large with weights from timm's releases.
+# A timm network, frozen: MobileNetV3-Large with weights from timm's releases.
 _base_ = './dynaseg_efficientnet-lite0.py'
 model = dict(
     backbone=dict(

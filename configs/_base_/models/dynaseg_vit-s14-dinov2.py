@@ -1,4 +1,4 @@
-# A frozen ViT-S/14 whose self-supervised weights are downloaded beforehand: DINOv2's, from
+# A frozen ViT-S/14 whose self-supervised weights must be downloaded beforehand: DINOv2's, from
 # https://github.com/facebookresearch/dinov2 (ViT-S/14 distilled, backbone only).
 _base_ = './dynaseg_vit-s16.py'
 model = dict(

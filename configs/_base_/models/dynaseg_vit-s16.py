@@ -1,4 +1,4 @@
-# A frozen ViT-S/16 whose self-supervised weights are downloaded beforehand: DINO's, from
+# A frozen ViT-S/16 whose self-supervised weights must be downloaded beforehand: DINO's, from
 # https://github.com/facebookresearch/dino (ViT-S/16, backbone only).
 model = dict(
     type='DynaSeg',

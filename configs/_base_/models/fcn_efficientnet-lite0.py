@@ -1,4 +1,4 @@
-# MMSegmentation's FCN on frozen ImageNet features; masks as CamVid's, 11 being void.
+# MMSegmentation's FCN on frozen ImageNet features; masks like CamVid's, where 11 is void.
 model = dict(
     type='EncoderDecoder',
     backbone=dict(type='EfficientNetLite0', out_indices=(2, 3, 4), frozen=True),

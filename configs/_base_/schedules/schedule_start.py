@@ -1,4 +1,4 @@
-# The start is all: one iteration, which changes nothing.
+# Only the initial clusters: one iteration, which changes nothing.
 _base_ = './schedule_200.py'
 optimizer = dict(lr=0.0)
 runner = dict(max_iters=1)
