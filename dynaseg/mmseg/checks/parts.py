@@ -89,7 +89,7 @@ def check_segmentor(config: object) -> None:
     """Check ``model``, including the entries of its ``test_cfg``.
 
     Raises:
-        ConfigError: as :func:`check_part`.
+        ConfigError: see :func:`check_part`.
     """
     if isinstance(config, Mapping):
         refuse_old_keys(config)
@@ -113,7 +113,7 @@ def check_model(key: str, config: object) -> None:
     """Check a model's config, with its backbone, neck, heads and losses.
 
     Raises:
-        ConfigError: as :func:`check_part`.
+        ConfigError: see :func:`check_part`.
     """
     check_part(key, config, MODELS, also=('train_cfg', 'test_cfg'))
     for name in PARTS:
@@ -132,7 +132,7 @@ def check_dataset(key: str, config: object) -> None:
     """Check a data set's config, with the steps of its pipeline.
 
     Raises:
-        ConfigError: as :func:`check_part`.
+        ConfigError: see :func:`check_part`.
     """
     if isinstance(config, (list, tuple)):
         for number, one in enumerate(config):

@@ -94,7 +94,7 @@ class DynaSeg(
         pretrained: as in MMSegmentation.
 
     Attributes:
-        autocast_dtype: the type in which networks compute in training, beside float32; None for
+        autocast_dtype: the type in which networks compute in training, besides float32; None for
             float32 only.
 
     Raises:
