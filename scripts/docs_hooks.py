@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: assets/ and data/README.md, which lie beside docs/, are part of the site."""
+"""MkDocs hooks: add assets/ and data/README.md, which are beside docs/, to the site."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **kwargs) -> str:
-    """Point to them as the site has them: in the repository they are one folder further up."""
+    """Adjust links to these: in the repository they are one folder further up."""
     if page.file.src_uri == DATA:
         return markdown.replace('](../docs/', '](../')
     return markdown.replace(f'](../{ASSETS}/', f']({ASSETS}/').replace(f'](../{DATA}', f']({DATA}')

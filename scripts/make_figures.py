@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Make the pictures of README and docs, of photographs that libraries carry."""
+"""Make the pictures of README and docs from photographs that come with libraries."""
 
 import argparse
 import sys
@@ -29,7 +29,7 @@ GALLERY_WIDTH = 900
 
 
 def load(name: str) -> np.ndarray:
-    """Load a photograph of scikit-learn or scikit-image; RGB, uint8, (H, W, 3)."""
+    """Load a photograph from scikit-learn or scikit-image; RGB, uint8, (H, W, 3)."""
     if name.endswith('.jpg'):
         return load_sample_image(name)
     if name == 'motorcycle':
@@ -52,7 +52,7 @@ def make_row(image: np.ndarray, seed: int) -> np.ndarray:
 
 
 def make_figure(names: tuple[str, ...], out: Path, seed: int) -> None:
-    """Set the rows of some photographs below each other, scaled to one width.
+    """Stack the rows of some photographs, scaled to one width.
 
     Args:
         names: of the photographs.

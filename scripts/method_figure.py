@@ -40,7 +40,7 @@ def fit(weighting: str) -> tuple[list[int], list[float], dict[int, np.ndarray]]:
 
 
 def draw_method(out: Path) -> None:
-    """Draw the figure and write it, PNG."""
+    """Draw the figure and write it as PNG."""
     found = {weighting: fit(weighting) for weighting in DEFAULT_MU}
     figure = plt.figure(figsize=(11, 4.8), layout='constrained')
     above, below = figure.subfigures(2, 1, height_ratios=(1.3, 1))

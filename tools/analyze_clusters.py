@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Show what the clusters of a trained segmentor hold: figures, confusion matrix, pictures."""
+"""Show what the clusters of a trained segmentor contain: figures, confusion matrix, pictures."""
 
 import argparse
 import sys
@@ -8,10 +8,10 @@ from dynaseg.analysis import analyze_clusters
 from dynaseg.mmseg.configs import DictAction, load_config
 
 DESCRIPTION = """\
-Shows the clusters of a trained segmentor. The output folder gets naming.html, a page on which a
-person names and merges them and which saves names.json, for --names of `dynaseg segment` and
-model.test_cfg.names; it needs no labels. Where the test images of the config have labels, clusters
-are compared with the classes: index.html (a page of everything), clusters.json, confusion.csv,
+Shows the clusters of a trained segmentor. Writes naming.html to the output folder, a page for
+naming and merging clusters, which saves names.json for `dynaseg segment --names` and
+model.test_cfg.names; it needs no labels. If the config's test images have labels, clusters are
+compared with the classes: index.html (a page with everything), clusters.json, confusion.csv,
 confusion.png and pictures/."""
 
 
@@ -36,25 +36,25 @@ def parse_args() -> argparse.Namespace:
         '--naming-images',
         type=int,
         default=60,
-        help='images of data.train that the page for naming shows (60; 0: no page)',
+        help='images of data.train on the naming page (60; 0: no page)',
     )
-    parser.add_argument('--names', metavar='JSON', help='names with which that page begins')
+    parser.add_argument('--names', metavar='JSON', help='names that this page starts with')
     parser.add_argument(
         '--names-from-labels',
         type=int,
         default=0,
         metavar='N',
-        help='write names.json by the labels of every N-th image of data.train',
+        help='write names.json from the labels of every N-th image of data.train',
     )
     parser.add_argument(
-        '--without-labels', action='store_true', help='the page for naming alone, whatever labels'
+        '--without-labels', action='store_true', help='make only the naming page, without labels'
     )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         default={},
-        help='changes of the config: KEY=VALUE',
+        help='changes to the config: KEY=VALUE',
     )
     return parser.parse_args()
 

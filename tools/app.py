@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Serve the page to segment pictures on: ``dynaseg app``, for ``mim run dynaseg app``."""
+"""Serve a page for segmenting pictures: ``dynaseg app``, for ``mim run dynaseg app``."""
 
 import sys
 

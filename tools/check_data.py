@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Read every image and mask of a config's data once, and list what is wrong, before a training."""
+"""Read every image and mask of a config's data once, and list what is wrong, before training."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import dynaseg.mmseg  # noqa: F401  (registers the data sets; before MMCV, which has much to say)
+import dynaseg.mmseg  # noqa: F401  (registers the data sets; before MMCV, to silence it)
 
 # isort: split
 import numpy as np
@@ -33,7 +33,7 @@ class Finding(NamedTuple):
 
 
 class Checked(Dataset):
-    """The findings of a data set's images, which workers of a loader make side by side."""
+    """The findings of a data set's images, for a loader's workers to compute in parallel."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -42,7 +42,7 @@ class Checked(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Finding:
-        """Run the pipeline on an image and, where it is tested, compare it with its labels."""
+        """Run the pipeline on an image and, in test mode, compare it with its labels."""
         name = self.dataset.img_infos[index]['filename']
         try:
             with seeded(0, index):
@@ -55,18 +55,18 @@ class Checked(Dataset):
         return Finding(None, name, (width, height))
 
     def _check_labels(self, index: int, shape: tuple[int, int]) -> None:
-        """Evaluate a segmentation of one segment: what a test refuses is refused here."""
+        """Evaluate a segmentation of one segment: what a test rejects is rejected here."""
         if isinstance(self.dataset, RegionEvaluationMixin):
             for annotation in self.dataset.get_annotations(index):
                 if annotation.shape != shape:
                     name = self.dataset.img_infos[index]['ann']['seg_map']
-                    raise ValueError(f'{name} is {annotation.shape}, and its image {shape}')
+                    raise ValueError(f'{name} is {annotation.shape}, but its image is {shape}')
         else:
             self.dataset.pre_eval(np.zeros(shape, dtype=np.int64), index)
 
 
 def unpack(value: object) -> object:
-    """Take a value out of what pipelines of MMSegmentation pack it into."""
+    """Unwrap a value from what MMSegmentation's pipelines pack it into."""
     while isinstance(value, list | DataContainer):
         value = value[0] if isinstance(value, list) else value.data
     return value
@@ -81,7 +81,7 @@ def check(config: Config, subset: str, workers: int) -> Iterator[str]:
         workers: processes that read images, at least 1.
 
     Yields:
-        One sentence a problem.
+        One sentence per problem.
     """
     default = {} if subset == 'train' else {'test_mode': True}
     try:
@@ -117,12 +117,12 @@ def check(config: Config, subset: str, workers: int) -> Iterator[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 1 where something is wrong."""
+    """Run the command; the exit status is 1 if something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--subsets', nargs='+', choices=SUBSETS, default=SUBSETS)
     parser.add_argument('--workers', type=int, default=2, help='processes that read images')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as of train.py')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
     options = parser.parse_args(arguments)
     if options.workers < 1:
         parser.error(f'--workers must be at least 1, got {options.workers}')
@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
         failed |= bool(problems)
         for problem in problems:
             print(f'{subset}: {problem}', file=sys.stderr)
-        found = f'{len(problems)} problem{"s" * (len(problems) > 1)}' if problems else 'no problem'
+        found = f'{len(problems)} problem{"s" * (len(problems) > 1)}' if problems else 'no problems'
         print(f'{subset}: {found}')
     return int(failed)
 

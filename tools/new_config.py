@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write a config of one's own that inherits from one of DynaSeg's."""
+"""Write a config of your own that inherits from one of DynaSeg's."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ def main() -> int:
     try:
         path = write_new_config(args.name, args.base)
     except FileExistsError as error:
-        print(f'error: {error.filename} exists and stays as it is', file=sys.stderr)
+        print(f'error: {error.filename} already exists; it was not changed', file=sys.stderr)
         return 2
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Check a download of COCO-Stuff: the layout, the split files and the masks' ids.
 
-With --partial, a part of the listed images will do: those that are there are listed in a split file
-of their own, for data.train.split_file and data.test.split_file.
+With --partial, some of the listed images are enough: those present are listed in a split file of
+their own, for data.train.split_file and data.test.split_file.
 """
 
 import argparse
@@ -68,11 +68,11 @@ def check(
         official: whether the split file must be PiCIE's.
         masks: whether every mask is opened and its ids are checked.
         workers: processes that open masks.
-        partial: name of the split file to be written with the ids that have an image and a mask,
-            whereupon missing ones are no problem unless all are; its line is printed.
+        partial: name of a split file to write with the ids that have an image and a mask; missing
+            ones are then no problem unless all are. A summary is printed.
 
     Yields:
-        One sentence a problem.
+        One sentence per problem.
     """
     split = root / 'curated' / subset / SPLIT_FILE
     try:
@@ -122,24 +122,24 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--data-root', type=Path, default=Path('data'))
     parser.add_argument('--subsets', nargs='+', choices=tuple(SPLITS), default=tuple(SPLITS))
     parser.add_argument(
-        '--any-split', action='store_true', help="accept other split files than PiCIE's"
+        '--any-split', action='store_true', help="accept split files other than PiCIE's"
     )
     parser.add_argument(
         '--partial',
         metavar='NAME',
-        help='accept a part of the listed images, and list those present in this split file',
+        help='accept some of the listed images, and list those present in this split file',
     )
     parser.add_argument('--skip-masks', action='store_true', help="do not check the masks' ids")
     parser.add_argument('--workers', type=int, default=2, help='processes that open masks')
     options = parser.parse_args(arguments)
     name = options.partial
     if name is not None and (name != Path(name).name or name in ('', SPLIT_FILE)):
-        parser.error(f'--partial must be a file name, other than {SPLIT_FILE}')
+        parser.error(f'--partial must be a file name other than {SPLIT_FILE}')
     return options
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 1 where something is wrong."""
+    """Run the command; the exit status is 1 if something is wrong."""
     options = parse_arguments(arguments)
     failed = False
     for subset in options.subsets:

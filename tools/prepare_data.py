@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Check a download of Cityscapes, or write Potsdam's images out of IIC's files and check them."""
+"""Check a download of Cityscapes, or write Potsdam's images from IIC's files and check them."""
 
 import argparse
 import sys
@@ -25,16 +25,16 @@ TYPES = {'cityscapes': Cityscapes27Dataset, 'potsdam': Potsdam3Dataset}
 
 
 def write_potsdam(root: Path) -> None:
-    """Write ``images/ID.png`` and ``masks/ID.png`` out of ``imgs/ID.mat`` and ``gt/ID.mat``.
+    """Write ``images/ID.png`` and ``masks/ID.png`` from ``imgs/ID.mat`` and ``gt/ID.mat``.
 
-    Images that are there are left as they are. Infrared, the fourth channel, is left out.
+    Existing images are left unchanged. Infrared, the fourth channel, is left out.
 
     Args:
         root: folder of the lists of images.
 
     Raises:
         FileNotFoundError: if a list or an image is missing.
-        ValueError: if a file is no such file; it is named.
+        ValueError: if a file is invalid; the message names it.
     """
     lists = dict.fromkeys(name for names in SPLIT_FILES.values() for name in names)
     for name in tqdm(read_ids([str(root / one) for one in lists]), unit='image'):
@@ -53,8 +53,8 @@ def read_array(path: Path, key: str, dimensions: int) -> np.ndarray:
         values = np.asarray(loadmat(path, variable_names=[key])[key])
     except FileNotFoundError as error:
         raise FileNotFoundError(f'no file {path}; see data/README.md') from error
-    except Exception as error:  # of a parser that meets arbitrary bytes
-        raise ValueError(f'{path}: no .mat file with {key!r} ({error!r})') from error
+    except Exception as error:  # from a parser that meets arbitrary bytes
+        raise ValueError(f'{path}: not a .mat file with {key!r} ({error!r})') from error
     if values.ndim != dimensions or values.min() < 0 or values.max() > 255:
         raise ValueError(
             f'{path}: expected {key!r} of {dimensions} dimensions and values 0 to 255, got '
@@ -67,14 +67,14 @@ def check(name: str, root: Path, subset: str, any_number: bool, masks: bool) -> 
     """Find what is wrong with a subset.
 
     Args:
-        name: of the data set.
+        name: name of the data set.
         root: its folder.
         subset: its name.
         any_number: whether it may have any number of images.
         masks: whether every mask is opened.
 
     Yields:
-        One sentence a problem.
+        One sentence per problem.
     """
     count, has_masks = COUNTS[name][subset]
     try:
@@ -98,14 +98,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('name', choices=tuple(COUNTS))
     parser.add_argument('--data-root', type=Path, help='its folder (data/NAME)')
     parser.add_argument(
-        '--any-number', action='store_true', help='accept parts of the data set as well'
+        '--any-number', action='store_true', help='also accept parts of the data set'
     )
     parser.add_argument('--skip-masks', action='store_true', help="do not check the masks' ids")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 1 where something is wrong."""
+    """Run the command; the exit status is 1 if something is wrong."""
     options = parse_arguments(arguments)
     root = options.data_root or Path('data', options.name)
     if options.name == 'potsdam':

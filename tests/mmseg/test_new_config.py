@@ -46,7 +46,8 @@ def test_files_are_not_overwritten(tmp_path, load_tool, monkeypatch, capsys):
     tool = load_tool('new_config')
     monkeypatch.setattr('sys.argv', ['new_config', str(tmp_path / 'mine'), '--base', BASE])
     assert tool.main() == 2
-    assert capsys.readouterr().err == f'error: {tmp_path / "mine.py"} exists and stays as it is\n'
+    error = f'error: {tmp_path / "mine.py"} already exists; it was not changed\n'
+    assert capsys.readouterr().err == error
     assert (tmp_path / 'mine.py').read_text() == 'keep = True'
 
 

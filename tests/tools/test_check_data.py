@@ -30,7 +30,7 @@ def options(root, *changes):
 def test_whole_data_have_no_problems(check, sample_data):
     status, said, problems = check(*options(sample_data))
     assert (status, problems) == (0, [])
-    assert said == ['train: no problem', 'val: no problem']  # test is val once more
+    assert said == ['train: no problems', 'val: no problems']  # test is val once more
 
 
 def test_every_fault_is_listed(check, sample_data):
