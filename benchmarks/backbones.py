@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""What the backbones of configs cost: parameters, stride, memory and images a second.
+"""Measure the cost of configs' backbones: parameters, stride, memory and images per second.
 
-Weights are random, which costs the same. Seconds are those of the processor, so that a table made
-on a busy machine is the same as on an idle one, up to its caches; one thread.
+Weights are random, which costs the same. Times are CPU seconds of one thread, so that a table made
+on a busy machine is the same as on an idle one, apart from cache effects.
 """
 
 import argparse
@@ -28,13 +28,13 @@ def measure(name: str, batch_size: int, repeats: int) -> dict:
 
     Args:
         name: path of a config, or its name under DynaSeg's ``configs/``.
-        batch_size: images of a training step; inference sees one.
-        repeats: steps that are timed, after one that is not.
+        batch_size: images per training step; inference sees one.
+        repeats: number of timed steps, after a warm-up step.
 
     Returns:
         ``config``, ``backbone``, ``parameters`` of the backbone, ``stride`` of the features that
         the head sees, ``test_images_per_s``, ``test_mib``, ``train_images_per_s`` and
-        ``train_mib``, of images of 480 x 360; the memory is the peak so far, with the weights.
+        ``train_mib``, for images of 480 x 360; the memory is the peak so far, with the weights.
     """
     torch.set_num_threads(1)
     peak = MemoryPeak(torch.device('cpu'))
@@ -73,7 +73,7 @@ def measure(name: str, batch_size: int, repeats: int) -> dict:
 
 
 def _seconds(function: Callable[[], None], repeats: int) -> float:
-    """Seconds of the processor of a call, after one that does not count."""
+    """Measure the CPU seconds per call, after a warm-up call."""
     function()
     start = time.process_time()
     for _ in range(repeats):
@@ -82,7 +82,7 @@ def _seconds(function: Callable[[], None], repeats: int) -> float:
 
 
 def _measure_apart(name: str, batch_size: int, repeats: int) -> dict:
-    """Measure in a process of its own, whose memory nothing else has touched."""
+    """Measure in a separate process, whose memory nothing else has touched."""
     with multiprocessing.get_context('fork').Pool(1) as pool:
         return pool.apply(measure, (name, batch_size, repeats))
 
@@ -91,14 +91,14 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('configs', nargs='+', help="paths, or names under DynaSeg's configs/")
-    parser.add_argument('--batch-size', type=int, default=2, help='images of a training step (2)')
-    parser.add_argument('--repeats', type=int, default=2, help='steps that are timed (2)')
-    parser.add_argument('--json', action='store_true', help='a line of JSON a config')
+    parser.add_argument('--batch-size', type=int, default=2, help='images per training step (2)')
+    parser.add_argument('--repeats', type=int, default=2, help='number of timed steps (2)')
+    parser.add_argument('--json', action='store_true', help='print one line of JSON per config')
     return parser.parse_args()
 
 
 def main() -> int:
-    """Print a row a config."""
+    """Print one row per config."""
     args = parse_args()
     warnings.filterwarnings('ignore', 'model.backbone: .* starts from random weights')
     if not args.json:

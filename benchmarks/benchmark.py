@@ -1,6 +1,6 @@
-"""Time DynaSeg beside the published procedure: see ``python benchmarks/benchmark.py --help``.
+"""Compare DynaSeg with the published procedure: see ``python benchmarks/benchmark.py --help``.
 
-Each part runs in a process of its own, so that its peak memory is its own.
+Each part runs in its own process, so that its peak memory is its own.
 """
 
 import argparse
@@ -25,10 +25,10 @@ from dynaseg.io.files import write_file
 
 DESCRIPTION = """\
 parts:
-  images    seconds an image, peak memory and region metrics, beside the published procedure
+  images    seconds per image, peak memory and region metrics, compared with the published procedure
   sizes     seconds and peak memory from 0.15 to 24 megapixels
-  training  an iteration on a batch beside that of MMSegmentation's FCN
-  roofline  an iteration of a fit against what the machine can do"""
+  training  seconds of an iteration on a batch, compared with MMSegmentation's FCN
+  roofline  an iteration of a fit, compared with the machine's peak performance"""
 MEGAPIXELS = (0.154, 0.6, 2.4, 6, 24)
 
 
@@ -60,7 +60,7 @@ def uses_gpu(device: str | None) -> bool:
 
 
 def tabulate(rows: list[dict]) -> str:
-    """Set rows as a table in Markdown."""
+    """Format rows as a Markdown table."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = PrettyTable(names)
     table.set_style(TableStyle.MARKDOWN)
@@ -92,8 +92,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--parts', nargs='+', choices=parts, default=parts)
     parser.add_argument('--data-root', default='data/bsds500', help='BSDS500 (data/bsds500)')
     parser.add_argument('--split', default='val', help='train, val or test (val)')
-    parser.add_argument('--max-images', type=int, default=20, help='evenly spaced ones (20)')
-    parser.add_argument('--config', help='what is measured (the default of `segment`)')
+    parser.add_argument('--max-images', type=int, default=20, help='images, evenly spaced (20)')
+    parser.add_argument('--config', help='config to measure (the default of `segment`)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (the GPU if there is one)')
     parser.add_argument(
         '--published-iterations',
@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     report = {}
 
     def add(name: str, rows: list[dict]) -> None:
-        """Show a part, and keep it whatever becomes of the next."""
+        """Show a part, and save it even if a later one fails."""
         report[name] = rows
         if len(rows) == 1:
             rows = [{'': key, 'value': value} for key, value in rows[0].items()]

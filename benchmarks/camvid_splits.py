@@ -19,7 +19,7 @@ from dynaseg.mmseg.configs import Config, DictAction, load_config
 from dynaseg.mmseg.datasets.camvid import SPLITS
 
 DESCRIPTION = """\
-Trains and tests a config on every split and prints its row: mIoU / aAcc in per cent, the mean of
+Trains and tests a config on every split and prints its row: mIoU / aAcc in per cent, averaged over
 the seeds. The column "mean" is over the splits without last67: choose settings by it, then look at
 last67 once. `--splits standard` trains on the 367 training images and tests on --subset."""
 TRAIN = Path(__file__).resolve().parents[1] / 'tools' / 'train.py'
@@ -40,13 +40,13 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         '--named',
         type=int,
         metavar='N',
-        help='name clusters by labels of every N-th training image, in place of matching them',
+        help='name clusters by labels of every N-th training image, instead of matching them',
     )
     parser.add_argument(
         '--work-dir', type=Path, default='work_dirs/splits', help='(work_dirs/splits)'
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='changes of the config'
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='changes to the config'
     )
     return parser.parse_args(arguments)
 
@@ -103,7 +103,7 @@ def run(options: argparse.Namespace, split: str, seed: int) -> dict[str, object]
 
 
 def summarize(runs: list[dict[str, object]]) -> dict[str, str]:
-    """Make a row of runs: a column a split, and the mean without last67 over the others."""
+    """Make a row of runs: one column per split, and the mean over the splits without last67."""
     splits = list(dict.fromkeys(one['split'] for one in runs))
     means = {
         split: np.mean([(r['mIoU'], r['aAcc']) for r in runs if r['split'] == split], axis=0)

@@ -35,7 +35,7 @@ Row = tuple[str, str, str]
 
 
 def list_steps(folder: Path, device: str) -> Iterator[Step]:
-    """List what is run: a name for the table, and a command.
+    """List the steps to run: a name for the table, and a command.
 
     Args:
         folder: where the commands write.
@@ -65,11 +65,11 @@ def time_fits(device: str) -> Iterator[Row]:
     for number in NUM_FITTED:
         fit = partial(predictor, [image] * number)
         seconds = seconds_of(fit, torch.device(device), repeats=1)
-        yield f'an image, {number} fitted at once', PASSED, f'{seconds / number:.3f}'
+        yield f'per image, {number} fitted at once', PASSED, f'{seconds / number:.3f}'
 
 
 def run(steps: Iterator[Step], folder: Path) -> Iterator[Row]:
-    """Run steps one after the other; gives the name, the result and the seconds of each."""
+    """Run steps one after the other; yields the name, the result and the seconds of each."""
     for name, command in steps:
         began = time.perf_counter()
         done = subprocess.run(
@@ -86,7 +86,7 @@ def run(steps: Iterator[Step], folder: Path) -> Iterator[Row]:
 
 
 def describe(device: str) -> Iterator[Row]:
-    """Say what the table was measured on, as rows of it."""
+    """Describe the machine as rows of the table."""
     machine = describe_machine(device)
     if uses_gpu(device):
         query = ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader']

@@ -1,14 +1,15 @@
-"""A collection segmented by a Dask cluster whose parts are killed.
+"""Segment a collection on a Dask cluster whose parts are killed.
 
-Cuts photographs into so many pictures of 240 x 160, starts a scheduler and workers as processes of
-this machine, and segments the pictures by ``dynaseg segment --scheduler``. At a quarter of the
-images it kills a worker, which is started anew; at half of them the scheduler and all workers; then
-it starts those again and the same command goes on. Checks that each picture has one record and that
-its outputs are whole, and compares every tenth with a run on this machine alone. For example:
+Cuts photographs into ``--pictures`` pictures of 240 x 160, starts a scheduler and workers as
+processes on this machine, and segments the pictures with ``dynaseg segment --scheduler``. After a
+quarter of the images it kills a worker and starts a new one; after half of them it kills the
+scheduler and all workers, starts them again and repeats the command, which resumes. Checks that
+each picture has one record and complete outputs, and compares every tenth with a run without a
+cluster. For example:
 
     python benchmarks/collection.py data/bsds500/images/train --pictures 1000 --workers 2
 
-Prints what happened, and images an hour a core. Needs dask.distributed.
+Prints what happened, and images per hour and core. Needs dask.distributed.
 """
 
 import argparse
@@ -30,7 +31,7 @@ ADDRESS = f'tcp://127.0.0.1:{PORT}'
 
 
 def cut_pictures(photographs: Path, folder: Path, number: int) -> None:
-    """Cut so many pictures out of photographs, row by row; they are written as PNG."""
+    """Cut ``number`` pictures out of photographs, row by row, and write them as PNG."""
     count, (width, height) = 0, SIZE
     for path in sorted(photographs.glob('*.jpg')):
         with Image.open(path) as image:
@@ -45,7 +46,7 @@ def cut_pictures(photographs: Path, folder: Path, number: int) -> None:
 
 
 class Cluster:
-    """A scheduler and workers, each a process."""
+    """A scheduler and workers, each in its own process."""
 
     def __init__(self, workers: int) -> None:
         self.scheduler = _start('scheduler', '--port', str(PORT), '--no-dashboard')
@@ -94,7 +95,7 @@ def _wait_for(run: subprocess.Popen, out: Path, number: int) -> None:
 
 
 def measure(photographs: Path, number: int, workers: int) -> None:
-    """Run it all, and print what was found."""
+    """Run everything, and print the results."""
     with TemporaryDirectory() as name:
         pictures, out, alone = (Path(name, part) for part in ('pictures', 'out', 'alone'))
         pictures.mkdir()
@@ -122,9 +123,9 @@ def measure(photographs: Path, number: int, workers: int) -> None:
         records = _read_records(out)
         files = {record['file'] for record in records}
         whole = sum(are_as_recorded(out, record) for record in records)
-        print(f'{len(records)} records of {len(files)} images, {whole} with whole outputs')
+        print(f'{len(records)} records of {len(files)} images, {whole} with complete outputs')
         rate = number / seconds / workers * 3600
-        print(f'{seconds:.0f} s in all with {workers} workers: {rate:.0f} images an hour a core')
+        print(f'{seconds:.0f} s in all with {workers} workers: {rate:.0f} images per hour and core')
         some = sorted(pictures.iterdir())[::COMPARE_EVERY]
         _segment(some, alone).communicate()
         equal = sum(
@@ -132,7 +133,7 @@ def measure(photographs: Path, number: int, workers: int) -> None:
             == (alone / 'regions' / f'{path.stem}.png').read_bytes()
             for path in some
         )
-        print(f'{equal} of {len(some)} label maps equal those of a run on this machine alone')
+        print(f'{equal} of {len(some)} label maps equal those of a run without a cluster')
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 """Benchmark of guided segmentation on BSDS500: a subject cut out by scribbles.
 
-The subject of an image is a segment of the annotation that has the fewest: the largest of those
-that fill 3 to 50% of the image and 5% of its edge at most; images without one are left out.
-Scribbles are drawn by chance, as many on the subject as around it: the shortest way, inside the
-region, between two pixels that lie deep in it, 60 pixels of it at most and 3 pixels wide. All
-methods see the same ones. For example:
+The subject of an image is a segment of the annotation with the fewest segments: the largest of
+those that fill 3 to 50% of the image and at most 5% of its edge; images without one are left out.
+Scribbles are drawn at random, as many on the subject as around it: the shortest path, inside the
+region, between two pixels deep in it, at most 60 pixels long and 3 pixels wide. All methods see the
+same ones. For example:
 
     python benchmarks/guided.py data/bsds500 --split val --seeds 3
 
@@ -42,7 +42,7 @@ Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def find_subject(annotations: list[np.ndarray]) -> np.ndarray | None:
-    """Find the mask of an image's subject, (H, W), or None if it has none such."""
+    """Find the mask of an image's subject, (H, W), or None if it has none."""
     segments = min(annotations, key=lambda one: len(np.unique(one)))
     edge = np.concatenate([segments[0], segments[-1], segments[1:-1, 0], segments[1:-1, -1]])
     found = None
@@ -56,10 +56,10 @@ def find_subject(annotations: list[np.ndarray]) -> np.ndarray | None:
 
 
 def draw_scribbles(mask: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw so many scribbles in a region: marked pixels, (H, W)."""
+    """Draw ``number`` scribbles in a region: marked pixels, (H, W)."""
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     deep = np.argwhere(depth >= np.median(depth[mask]))
-    costs = np.where(mask, 1.0 / np.maximum(depth, 1), -1)  # -1 is no way for scikit-image
+    costs = np.where(mask, 1.0 / np.maximum(depth, 1), -1)  # -1 is impassable for scikit-image
     lines = np.zeros_like(mask)
     parts, _ = ndimage.label(mask)
     for _ in range(number):
@@ -71,7 +71,7 @@ def draw_scribbles(mask: np.ndarray, number: int, rng: np.random.Generator) -> n
 
 
 def draw_marks(subject: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw so many scribbles on the subject and around it: their labels, or -1, int32, (H, W)."""
+    """Draw ``number`` scribbles on the subject and around it: labels, or -1, int32, (H, W)."""
     marks = np.full(subject.shape, -1, np.int32)
     marks[draw_scribbles(subject, number, rng)] = SUBJECT
     marks[draw_scribbles(~subject, number, rng)] = BACKGROUND
@@ -79,7 +79,7 @@ def draw_marks(subject: np.ndarray, number: int, rng: np.random.Generator) -> np
 
 
 class Guided:
-    """DynaSeg's ways, which share what they compute of an image without its marks."""
+    """DynaSeg's methods, which share what they compute from an image without its marks."""
 
     def __init__(self, seed: int) -> None:
         self.predictor: RegionPredictor = make_region_predictor(seed=seed)
@@ -94,13 +94,13 @@ class Guided:
         return spread_marks(self.hierarchy, marks, BACKGROUND) == SUBJECT
 
     def marked_fits(self, image: np.ndarray, marks: np.ndarray) -> np.ndarray:
-        """Spread them over a hierarchy whose fits see them too."""
+        """Spread marks over a hierarchy whose fits see them too."""
         soft_maps = [soft_labels(response) for response in self._fit(image, marks)]
         hierarchy = build_hierarchy(image, soft_maps, (), PLAIN)
         return spread_marks(hierarchy, marks, BACKGROUND) == SUBJECT
 
     def marked_fit_alone(self, image: np.ndarray, marks: np.ndarray) -> np.ndarray:
-        """Take what the fits that see them say (Kim et al., 3.4), without a hierarchy."""
+        """Use only the votes of fits that see the marks (Kim et al., 3.4), without a hierarchy."""
         votes = [response[0].argmax(dim=0) == SUBJECT for response in self._fit(image, marks)]
         share = torch.stack(votes).float().mean(dim=0).numpy()
         return cv2.resize(share, image.shape[1::-1]) >= 0.5
@@ -121,13 +121,13 @@ class Guided:
 
 
 def walk_pixels(image: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Segment by the random walker on pixels (Grady 2006), scikit-image's, its default beta."""
+    """Segment by scikit-image's random walker on pixels (Grady 2006), with its default beta."""
     labels = random_walker(image, marks + 1, mode='cg_j', tol=1e-5, channel_axis=-1)
     return labels == SUBJECT + 1
 
 
 def grab_cut(image: np.ndarray, marks: np.ndarray, unmarked: int = cv2.GC_PR_BGD) -> np.ndarray:
-    """Segment by GrabCut (Rother et al. 2004), OpenCV's, 5 iterations."""
+    """Segment by OpenCV's GrabCut (Rother et al. 2004), with 5 iterations."""
     mask = np.full(marks.shape, unmarked, np.uint8)
     mask[marks == SUBJECT], mask[marks == BACKGROUND] = cv2.GC_FGD, cv2.GC_BGD
     models = np.zeros((1, 65)), np.zeros((1, 65))
@@ -182,7 +182,7 @@ def measure(folder: Path, split: str, seeds: int, every: int) -> None:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('folder', type=Path, help='of BSDS500')
+    parser.add_argument('folder', type=Path, help='folder of BSDS500')
     parser.add_argument('--split', default='val')
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--every', type=int, default=1, help='take every Nth image')

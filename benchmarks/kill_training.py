@@ -1,10 +1,11 @@
 #!/usr/bin/env python
-"""Kill a training at random moments, go on each time, and compare with one that was left alone.
+"""Kill a training at random moments, resume it each time, and compare with an uninterrupted one.
 
     python benchmarks/kill_training.py CONFIG --kills 20 --out work_dirs/kills --cfg-options ...
 
-The moments are spread over the iterations, and fall anywhere within one: into the step, the
-evaluation or the saving of a checkpoint. The processes get SIGKILL, those that load images too.
+The moments are spread over the iterations, and fall anywhere within one: in the step, the
+evaluation or the saving of a checkpoint. All processes get SIGKILL, including those that load
+images.
 """
 
 import argparse
@@ -28,7 +29,7 @@ POLL_SECONDS = 0.01
 
 
 def start(arguments: list[str], log: Path) -> subprocess.Popen:
-    """Start a training as the leader of a group of processes of its own."""
+    """Start a training as the leader of its own process group."""
     with log.open('ab') as file:
         return subprocess.Popen(
             [sys.executable, str(TRAIN), *arguments],
@@ -57,11 +58,11 @@ def kill_at(process: subprocess.Popen, work_dir: Path, iteration: int, share: fl
     Args:
         process: the training.
         work_dir: its work folder.
-        iteration: it is killed after it has logged this iteration in this start,
-        share: and so much of an iteration's time.
+        iteration: the training is killed once it has logged this iteration since its last start,
+        share: and this share of an iteration's time has passed.
 
     Returns:
-        The last iteration that it has logged; None if it has ended by itself.
+        The last logged iteration; None if the training has ended by itself.
     """
     known = {path: path.stat().st_size for path in work_dir.glob('*.log.json')}
     while process.poll() is None:
@@ -77,7 +78,7 @@ def kill_at(process: subprocess.Popen, work_dir: Path, iteration: int, share: fl
 
 
 def compare(path: Path, other: Path) -> list[str]:
-    """List the weights and the states of the optimiser that are not equal bit for bit."""
+    """List the weights and the states of the optimiser that are not bitwise equal."""
     one, two = (torch.load(file, map_location='cpu', weights_only=True) for file in (path, other))
     different = [
         name
@@ -93,13 +94,13 @@ def compare(path: Path, other: Path) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 1 where something was lost."""
+    """Run the command; the exit status is 1 if something was lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--kills', type=int, default=20)
-    parser.add_argument('--seed', type=int, default=0, help='of the training and of the moments')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the training and the moments')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/kills'), help='an empty folder')
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='as of train.py')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='as for train.py')
     options = parser.parse_args(arguments)
     config = load_config(options.config)
     pairs = argparse.ArgumentParser()
@@ -116,8 +117,8 @@ def main(arguments: list[str] | None = None) -> int:
     if start(
         [*common[:3], '--work-dir', str(whole), *common[3:]], options.out / 'whole.txt'
     ).wait():
-        sys.exit(f'error: the training that was left alone failed: see {options.out}/whole.txt')
-    print(f'left alone: {time.perf_counter() - begin:.0f} s, {max_iters} iterations')
+        sys.exit(f'error: the uninterrupted training failed: see {options.out}/whole.txt')
+    print(f'uninterrupted: {time.perf_counter() - begin:.0f} s, {max_iters} iterations')
 
     rng = random.Random(options.seed)
     moments = sorted(rng.randint(1, max_iters - 1) for _ in range(options.kills))

@@ -3,7 +3,7 @@
 
     python benchmarks/measure_growth.py --out work_dirs/growth
 
-Prints the resident memory of all processes of each command, in MiB, over its course.
+Prints the resident memory of all processes of each command over time, in MiB.
 """
 
 import argparse
@@ -23,12 +23,12 @@ PARTS = 10
 
 
 def with_descendants(pid: int) -> list[int]:
-    """List a process and all that it, and they, have started."""
+    """List a process and all its descendants."""
     return [pid, *(one for child in started_by(pid) for one in with_descendants(child))]
 
 
 def resident(pid: int) -> float:
-    """Get the resident memory of a process and of those that it has started, in MiB."""
+    """Get the resident memory of a process and its descendants, in MiB."""
     pages = 0
     for one in with_descendants(pid):
         try:
@@ -44,11 +44,11 @@ def measure(
     """Run a command and print its memory at each tenth of its work.
 
     Args:
-        name: what it does.
+        name: what the command does.
         command: the command.
         log: where its output goes.
-        progress: counts what it has done.
-        total: what it is to do.
+        progress: counts the work done so far.
+        total: the total amount of work.
     """
     found = []
     with log.open('wb') as file:
@@ -70,7 +70,7 @@ def count_iterations(work_dir: Path) -> int:
 
 
 def count_lines(path: Path) -> int:
-    """Count the lines of a file, which may not be there yet."""
+    """Count the lines of a file, which may not exist yet."""
     return path.read_bytes().count(b'\n') if path.exists() else 0
 
 

@@ -1,4 +1,4 @@
-"""Seconds, memory and region metrics of images, beside the published procedure; and of sizes."""
+"""Seconds, memory and region metrics, compared with the published procedure; and by image size."""
 
 import argparse
 import copy
@@ -42,7 +42,7 @@ def load_images(options: argparse.Namespace) -> list[tuple[np.ndarray, list[np.n
 
 
 def metrics_of(label_maps: list, images: list) -> dict[str, float]:
-    """Region metrics of label maps, and the seconds that they take for an image."""
+    """Compute region metrics of label maps, and the seconds that they take per image."""
     start = time.perf_counter()
     statistics = [
         region_statistics(np.asarray(labels), annotations)
@@ -67,7 +67,7 @@ def measure_published(options: argparse.Namespace) -> list[dict]:
         img = Normalization()(torch.from_numpy(image).permute(2, 0, 1)[None].to(device))
         synchronize(device)
         start = time.perf_counter()
-        with reused_memory():  # a setting of the C library, not the procedure's: both sides have it
+        with reused_memory():  # a setting of the C library, not of the procedure: both use it
             kept, taken = fit_as_published(network, img, options.published_iterations, keep)
         synchronize(device)
         seconds += time.perf_counter() - start
@@ -103,7 +103,7 @@ def measure_project(options: argparse.Namespace, batch_size: int) -> dict:
     device = find_device(options.device)
     pixels = [image for image, _ in images]
     peak = MemoryPeak(device)
-    # Both orientations once beforehand: kernels are compiled for every shape.
+    # Both orientations once beforehand: kernels are compiled for each shape.
     predictor(list({image.shape: image for image in pixels}.values()))
     synchronize(device)
     start = time.perf_counter()
@@ -125,14 +125,14 @@ def measure_project(options: argparse.Namespace, batch_size: int) -> dict:
 
 
 def labels_of(segmentation: Segmentation) -> np.ndarray:
-    """Get the regions at detail .5 where there is a hierarchy, and the clusters otherwise."""
+    """Get the regions at detail .5 if there is a hierarchy, otherwise the clusters."""
     if segmentation.hierarchy is not None:
         return segmentation.hierarchy.regions()
     return segmentation.labels
 
 
 def measure_size(options: argparse.Namespace, megapixels: float) -> dict:
-    """Measure the project on a photograph that is resized to so many megapixels."""
+    """Measure the project on a photograph resized to a number of megapixels."""
     photo = Image.fromarray(load_sample_image('china.jpg'))
     scale = math.sqrt(megapixels * 1e6 / (photo.width * photo.height))
     size = round(photo.width * scale), round(photo.height * scale)

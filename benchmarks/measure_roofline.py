@@ -1,4 +1,4 @@
-"""An iteration of a fit against what the machine can do."""
+"""An iteration of a fit, compared with the machine's peak performance."""
 
 import argparse
 import copy
@@ -18,10 +18,10 @@ SIDE = 4096  # of the matrices whose product shows how fast the machine computes
 
 
 def measure_roofline(options: argparse.Namespace) -> dict:
-    """Count what an iteration of the fit computes and moves, and measure what the machine can."""
+    """Count the FLOPs and bytes of an iteration of the fit, and measure the machine's peaks."""
     predictor, _ = load_predictor(options.config or CONFIG, device=options.device)
     if not isinstance(predictor, FittedPredictor):
-        raise ValueError(f'{options.config}: expected fits of one network, as those of {CONFIG}')
+        raise ValueError(f'{options.config}: expected fits of one network, as in {CONFIG}')
     device = find_device(options.device)
     fitter = predictor.fitter
     image = torch.from_numpy(load_sample_image('china.jpg')[:321, :481].copy()).to(device)
@@ -49,9 +49,9 @@ def measure_roofline(options: argparse.Namespace) -> dict:
     bounds = {'compute': flops / peak_flops, 'memory': traffic / bandwidth}
     return {
         'images at once': options.batch_size,
-        'GFLOP an iteration': flops / 1e9,
-        'GB an iteration': traffic / 1e9,
-        'seconds an iteration': seconds,
+        'GFLOP per iteration': flops / 1e9,
+        'GB per iteration': traffic / 1e9,
+        'seconds per iteration': seconds,
         f'peak TFLOP/s ({str(kind).removeprefix("torch.")} matrix product)': peak_flops / 1e12,
         'peak GB/s (copy)': bandwidth / 1e9,
         'bound by computing (s)': bounds['compute'],

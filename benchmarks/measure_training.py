@@ -1,4 +1,4 @@
-"""Seconds of a training iteration, beside MMSegmentation's FCN."""
+"""Seconds of a training iteration, compared with MMSegmentation's FCN."""
 
 import argparse
 import copy
@@ -16,7 +16,7 @@ TRAINING_SIZE = 320
 
 
 def measure_training(options: argparse.Namespace) -> list[dict]:
-    """Measure a training iteration of DynaSeg and of FCN, the same backbone and neck for both."""
+    """Measure a training iteration of DynaSeg and of FCN, with the same backbone and neck."""
     config = load_config('dynaseg/scf_r18-fpn_10k_coco-stuff27.py').model
     config.backbone.init_cfg = None
     stock = copy.deepcopy(config)
@@ -36,7 +36,7 @@ def measure_training(options: argparse.Namespace) -> list[dict]:
     generator = torch.Generator().manual_seed(0)
     size = TRAINING_SIZE, TRAINING_SIZE
     img = torch.randint(256, (options.batch_size, 3, *size), generator=generator).to(device)
-    normalise = Normalization()  # of which FCN's pipeline takes care, and DynaSeg itself
+    normalise = Normalization()  # as FCN's pipeline does, and DynaSeg itself
     truth = torch.randint(head.num_classes, (len(img), 1, *size), generator=generator).to(device)
     rows = []
     for name, model, seen in (

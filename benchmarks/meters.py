@@ -1,4 +1,4 @@
-"""Meters of memory, of memory traffic and of time."""
+"""Meters of memory, memory traffic and time."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ MIB = 2**20
 
 
 class MemoryPeak:
-    """Peak memory of the process or, with a GPU, on it, above what it was at the start."""
+    """Peak memory of the process above that at the start or, with a GPU, peak memory on it."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         if device.type == 'cuda':
             torch.cuda.reset_peak_memory_stats(device)
         else:
-            Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew
+            Path('/proc/self/clear_refs').write_text('5')  # resets the peak
             self.start = self._read('VmRSS')
 
     def mib(self) -> float:
@@ -56,13 +56,13 @@ class ByteCounter(TorchDispatchMode):
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done its work."""
+    """Wait until a GPU has finished its work."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
 
 
 def seconds_of(function: Callable[[], object], device: torch.device, repeats: int = 3) -> float:
-    """Median seconds of a call, after one that does not count."""
+    """Measure the median seconds of a call, after a warm-up call."""
     times = []
     for _ in range(repeats + 1):
         synchronize(device)

@@ -1,4 +1,4 @@
-"""The published procedure, one formula after another: what DynaSeg is measured beside."""
+"""The published procedure, formula by formula, with which DynaSeg is compared."""
 
 from collections.abc import Collection
 
@@ -23,8 +23,8 @@ def fit_as_published(
     Args:
         network: in training mode, from images to response maps; changed in place.
         image: normalised image, (1, 3, H, W).
-        iterations: most steps; as published, they end when three clusters are left.
-        keep: steps whose labels are wanted; those of an earlier end stand for later ones.
+        iterations: maximum number of steps; as published, they end when three clusters are left.
+        keep: steps whose labels to return; after an early end, later steps get the last labels.
         weighting: ``'fsf'``, ``'scf'`` or ``'fixed'``.
         mu: constant of the weighting.
 

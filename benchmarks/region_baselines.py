@@ -51,7 +51,7 @@ def normalized_cuts(image: np.ndarray) -> list[np.ndarray]:
 def compare(
     maps: Sequence[np.ndarray], annotations: Sequence[np.ndarray], components: bool = True
 ) -> HierarchyStatistics:
-    """Compare segmentations with annotations, each in the place of a hierarchy's cut."""
+    """Compare segmentations with annotations, each in place of a hierarchy's cut."""
     found = [region_statistics(labels, annotations, components=components) for labels in maps]
     return HierarchyStatistics(
         tuple(np.stack(ious) for ious in zip(*[one.segment_ious for one in found], strict=True)),

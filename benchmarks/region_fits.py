@@ -1,4 +1,4 @@
-"""What the benchmark of regions makes soft maps of: fits, or K-means in their place."""
+"""Soft maps for the benchmark of regions: from fits, or from K-means in their place."""
 
 import numpy as np
 import torch

@@ -1,8 +1,8 @@
-"""Seconds of the parts of the default predictor, and what whole regions do to its clusters.
+"""Time the parts of the default predictor, and measure how whole regions change its clusters.
 
     python benchmarks/region_parts.py --data-root data/bsds500 --max-images 20
 
-One process with one thread; seconds are those of the processor.
+One process with one thread; times are CPU seconds.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from dynaseg.predictor import LABEL_DETAIL, make_region_predictor
 
 
 class Stopwatch:
-    """Adds up the processor's seconds of parts, by name."""
+    """Adds up the CPU seconds of parts, by name."""
 
     def __init__(self) -> None:
         self.seconds = defaultdict(float)
@@ -74,7 +74,7 @@ def main() -> None:
                 statistics[form, segments].append(
                     region_statistics(labels, annotations, components=components)
                 )
-    table = PrettyTable(['part', 'seconds an image'])
+    table = PrettyTable(['part', 'seconds per image'])
     table.add_rows([[part, f'{value / len(images):.3f}'] for part, value in watch.seconds.items()])
     table.add_row(['all', f'{sum(watch.seconds.values()) / len(images):.3f}'])
     print(table.get_string(), end='\n\n')

@@ -1,7 +1,7 @@
-"""Set the regions of BSDS500 images beside those of other methods, to be looked at.
+"""Show the regions of BSDS500 images beside those of other methods.
 
-A row an image: the photograph, the clusters of one fit (``fsf_plain-cnn_fit-fast_folder.py``), the
-graph cut of Felzenszwalb and Huttenlocher, and DynaSeg's regions at detail .5.
+One row per image: the photograph, the clusters of one fit (``fsf_plain-cnn_fit-fast_folder.py``),
+the graph cut of Felzenszwalb and Huttenlocher, and DynaSeg's regions at detail .5.
 """
 
 import argparse
@@ -19,16 +19,16 @@ from dynaseg.io.reading import read_image
 from dynaseg.photos.drawing import draw_overlay
 from dynaseg.photos.regions import MIN_AREA
 
-HEIGHT, GAP, ROWS = 200, 4, 10  # rows a sheet
+HEIGHT, GAP, ROWS = 200, 4, 10  # rows per sheet
 
 
 def make_sheets(folder: Path, out: Path, max_images: int) -> None:
     """Write the sheets, ``sheet-NN.png``.
 
     Args:
-        folder: of the images.
-        out: folder for the sheets; it is made.
-        max_images: how many, evenly spaced.
+        folder: folder of the images.
+        out: folder for the sheets, created if missing.
+        max_images: the maximum number of images, evenly spaced.
     """
     one_fit, _ = load_predictor('fsf_plain-cnn_fit-fast_folder.py', device='cpu')
     regions, _ = load_predictor(device='cpu')

@@ -1,4 +1,4 @@
-"""Benchmark of hierarchies of regions on BSDS500: the recipe, its parts left out, and baselines.
+"""Benchmark of hierarchies of regions on BSDS500: the recipe, its ablations, and baselines.
 
 For example, all rows of the ablation on every second train image:
 
@@ -169,7 +169,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
     parser.add_argument('folder', type=Path, help='with images/ and groundTruth/')
     parser.add_argument('--split', default='train', choices=('train', 'val'))
-    parser.add_argument('--every', type=int, default=1, help='every so manieth image')
+    parser.add_argument('--every', type=int, default=1, help='take every Nth image')
     parser.add_argument('--start', type=int, default=0, help='from this image on')
     parser.add_argument('--rows', nargs='+', default=['main'], help='groups, or names of rows')
     parser.add_argument('--save', type=Path, help='JSON file of the scores of each image')
@@ -210,13 +210,13 @@ def table_row(name: str, statistics: list[HierarchyStatistics], seconds: float) 
 
 HEADER = (
     '| row | covering ODS / OIS | PRI | VoI | default: all / coarse / covering, regions '
-    '| finest: all / fine / coarse, regions | thresholds: ODS, finest | s an image |\n'
+    '| finest: all / fine / coarse, regions | thresholds: ODS, finest | s per image |\n'
     '| --- | --- | --- | --- | --- | --- | --- | --- |'
 )
 
 
 def image_scores(statistics: list[HierarchyStatistics]) -> dict[str, list[float]]:
-    """Each image's covering and VoI at the set's best thresholds, and its own best covering."""
+    """Get each image's covering and VoI at the set's best thresholds, and its best covering."""
     coverings = np.stack([image.coverings.mean(axis=1) for image in statistics])
     variations = np.stack([image.variations.mean(axis=1) for image in statistics])
     return {

@@ -1,11 +1,12 @@
 #!/usr/bin/env python
-"""Train and test with one, two and four processes on a CPU, compare, and kill one of two.
+"""Train and test with one, two and four processes on a CPU, compare them, and kill one of two.
 
     python benchmarks/share_training.py CONFIG --out work_dirs/shared --cfg-options ...
 
-The processes share the batches of one (data.samples_per_gpu of the config). Alone, the training is
-done twice with ``--deterministic``. In the end a process of two is killed, and a process that loads
-images of a third training, and the seconds are counted until the command has ended with an error.
+Several processes share the batches of a single one (data.samples_per_gpu of the config). The first
+training is repeated; all run with ``--deterministic``. At the end one of two processes is killed,
+and in another training a process that loads images, and the seconds until the command ends with an
+error are measured.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from dynaseg.mmseg.configs import load_config
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 KILL = signal.SIGKILL
-PATIENCE = 60  # seconds in which the others are to end
+PATIENCE = 60  # seconds within which the others must end
 
 
 def launch(tool: str, processes: int, log: Path, *arguments: object) -> subprocess.Popen:
@@ -46,13 +47,13 @@ def launch(tool: str, processes: int, log: Path, *arguments: object) -> subproce
 
 
 def finish(process: subprocess.Popen, log: Path) -> None:
-    """Wait for the end, and end with an error where it is one."""
+    """Wait for a process, and exit with an error if it failed."""
     if process.wait():
         sys.exit(f'error: {log} ends with an error')
 
 
 def started_by(pid: int) -> list[int]:
-    """List the processes that a process has started."""
+    """List the child processes of a process."""
     path = Path(f'/proc/{pid}/task/{pid}/children')
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 
@@ -67,8 +68,8 @@ def kill_one(process: subprocess.Popen, work_dir: Path) -> tuple[float, int]:
     """Kill a process that a training's first process has started, in the third iteration.
 
     Args:
-        process: the training: the launcher of several processes, or the one that loads its images
-            by others.
+        process: the training: the launcher of several processes, or a single one whose images
+            others load.
         work_dir: its work folder.
 
     Returns:
@@ -82,7 +83,7 @@ def kill_one(process: subprocess.Popen, work_dir: Path) -> tuple[float, int]:
                 status = process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
-                sys.exit(f'error: the training goes on {PATIENCE} s after a process was killed')
+                sys.exit(f'error: the training still runs {PATIENCE} s after a process was killed')
             return time.perf_counter() - begin, status
         time.sleep(POLL_SECONDS)
     sys.exit(f'error: the training ended before a process was killed: see {work_dir}.txt')
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--processes', type=int, nargs='+', default=[1, 2, 4])
     parser.add_argument('--out', type=Path, default=Path('work_dirs/shared'))
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='as of train.py')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='as for train.py')
     options = parser.parse_args(arguments)
     config = load_config(options.config)
     pairs = argparse.ArgumentParser()
@@ -148,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         print(
             f'{processes} processes: weights differ from those of {first} by at most {one:.1e} '
-            f'after an iteration and {several:.1e} in the end; '
+            f'after one iteration and {several:.1e} at the end; '
             f'tests of one checkpoint are {"equal" if same else "different"}',
             flush=True,
         )

@@ -127,7 +127,7 @@ def test_roofline_counts_what_an_iteration_computes(benchmark, load, monkeypatch
     # and, but for the first, to the input.
     products = 82 * 122 * 2 * np.array([9 * 3 * 100, 9 * 100 * 100, 100 * 100])
     expected = (products * [2, 3, 3]).sum() / 1e9
-    assert roofline['GFLOP an iteration'] == pytest.approx(expected, rel=0.02)
+    assert roofline['GFLOP per iteration'] == pytest.approx(expected, rel=0.02)
 
 
 def test_roofline_is_of_fits_of_one_network(benchmark):
