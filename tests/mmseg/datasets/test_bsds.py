@@ -193,7 +193,7 @@ def test_malformed_ground_truth_is_reported(root):
 
 
 def test_prediction_of_another_size_is_refused(root):
-    with pytest.raises(ValueError, match=r'10\.mat: .*one shape, got \(3, 3\) and \(6, 9\)'):
+    with pytest.raises(ValueError, match=r'10\.mat: .*the same shape, got \(3, 3\) and \(6, 9\)'):
         build(root).pre_eval(np.zeros((3, 3), int), 0)
 
 

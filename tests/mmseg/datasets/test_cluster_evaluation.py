@@ -160,7 +160,7 @@ def test_no_results_are_refused(folder):
 
 
 def test_a_prediction_of_another_size_is_refused_by_file(folder):
-    with pytest.raises(ValueError, match=r'2\.png: .* one shape, got \(3, 3\) and \(12, 16\)'):
+    with pytest.raises(ValueError, match=r'2\.png: .* the same shape, got \(3, 3\) and \(12, 16\)'):
         build(folder).pre_eval(np.zeros((3, 3), int), 2)
 
 

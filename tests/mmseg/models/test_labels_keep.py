@@ -217,7 +217,7 @@ def test_augmented_tests_have_names_too(folder):
     [
         (ClusterNames({12: 'a'}, ''), 'config.py', 'names are of clusters 12, and there are 12'),
         (ClusterNames({0: 'a'}, '', 'f00'), 'config.py', 'of another checkpoint than .*a.pth'),
-        (ClusterNames({0: 'a'}, ''), 'segment.py', 'test_cfg.fit makes clusters for each image'),
+        (ClusterNames({0: 'a'}, ''), 'segment.py', 'test_cfg.fit makes new clusters for each'),
     ],
 )
 def test_names_of_others_are_refused(folder, tmp_path, names, config, message):

@@ -242,8 +242,8 @@ def test_a_pipeline_that_normalises_is_refused():
 @pytest.mark.parametrize(
     ('norm', 'error', 'message'),
     [
-        ({'std': [1.0, 0.0, 1.0]}, ValueError, 'img_norm_cfg: mean and std must be as many'),
-        ({'mean': [1.0]}, ValueError, 'img_norm_cfg: mean and std must be as many'),
+        ({'std': [1.0, 0.0, 1.0]}, ValueError, 'img_norm_cfg: mean and std must be equally many'),
+        ({'mean': [1.0]}, ValueError, 'img_norm_cfg: mean and std must be equally many'),
         ({'rgb': True}, TypeError, "img_norm_cfg: .*'rgb'"),
     ],
 )
