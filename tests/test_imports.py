@@ -147,7 +147,8 @@ def test_what_needs_openmmlab_says_how_to_install_it(photo, tmp_path, option):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith('error: configs and checkpoints need OpenMMLab, of which mm')
-    assert 'pip install "dynaseg[mmseg]"' in line
+    assert 'need OpenMMLab' in line
+    assert '"Into an existing environment" in docs/install.md' in line
     assert not (tmp_path / 'out').exists()
 
 
