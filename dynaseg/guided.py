@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dynaseg.api import PHOTOS_DEVICE, load_image
-from dynaseg.device import find_device
+from dynaseg.api import load_image, load_predictor
 from dynaseg.io.reading import read_image
 from dynaseg.photos.cutting import name_cut_out, write_cut_out
 from dynaseg.photos.marks import (
@@ -19,7 +18,6 @@ from dynaseg.photos.marks import (
     parse_mark,
     read_marks,
 )
-from dynaseg.predictor import make_region_predictor
 
 NEEDED = {
     SUBJECT: 'on the subject (--keep X,Y; green or 1 in a PNG)',
@@ -64,7 +62,7 @@ def segment_marked(
         marks = read_marks(marks, image)
     elif not isinstance(marks, np.ndarray):
         marks = draw_marks(marks, size)
-    predictor = make_region_predictor(find_device(device or PHOTOS_DEVICE), seed)
+    predictor, _ = load_predictor(device=device, seed=seed)
     return predictor.segment_marked(image, marks, rest).labels
 
 

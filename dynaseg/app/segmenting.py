@@ -10,10 +10,8 @@ from PIL import Image
 from dynaseg.app.picture import Picture
 from dynaseg.io.reading import FORMATS, ImageReadError, read_image
 from dynaseg.photos.regions import find_hierarchy
-from dynaseg.photos.segment import Predictor, is_lack_of_memory
+from dynaseg.photos.segment import TOO_LARGE, Predictor, is_lack_of_memory
 from dynaseg.photos.workers import Worker, WorkerDied
-
-TOO_LARGE = 'too large for the memory that is free'
 
 
 class Opening:

@@ -186,8 +186,10 @@ def read_names_of(path: str | PathLike, checkpoint: str | PathLike | None) -> Cl
         FileNotFoundError, ValueError: as :func:`read_names`, and if they are of another checkpoint.
     """
     names = read_names(path)
-    found = hash_file(checkpoint) if checkpoint and Path(checkpoint).is_file() else None
-    if names.checkpoint_sha256 not in (None, found):
+    expected = names.checkpoint_sha256
+    if expected is None:
+        return names
+    if not (checkpoint and Path(checkpoint).is_file() and hash_file(checkpoint) == expected):
         raise ValueError(
             f'{path}: names are of the clusters of another checkpoint than {checkpoint} (if the '
             'clusters are the same, remove its checkpoint_sha256)'

@@ -135,9 +135,8 @@ class FeatureCache:
         self.unmeasured += len(content)
 
     def _give_up(self, reason: str) -> None:
-        if not self.is_full:
-            print_log(f'{self.root}: further levels are not stored ({reason})', 'dynaseg')
-            self.is_full = True
+        print_log(f'{self.root}: further levels are not stored ({reason})', 'dynaseg')
+        self.is_full = True
 
     def _remove_others(self, size: int) -> None:
         """Remove other networks' levels, least recently used first, until ``size`` bytes fit."""

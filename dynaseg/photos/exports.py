@@ -140,7 +140,7 @@ def describe_regions(regions: np.ndarray) -> Iterator[dict]:
         ({'size': [2, 3], 'counts': [0, 2, 1, 1, 2]}, [0, 0, 2, 2], 3)
     """
     size = list(regions.shape)
-    for label, place in enumerate(ndimage.find_objects(regions.astype(np.int64) + 1)):
+    for label, place in enumerate(ndimage.find_objects(regions.astype(np.int32) + 1)):
         if place is None:
             continue
         rows, columns = place

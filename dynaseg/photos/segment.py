@@ -23,6 +23,7 @@ from dynaseg.photos.workers import run_in_processes
 from dynaseg.predictor import Segmentation
 
 WORKER_BYTES = 3 * 2**30
+TOO_LARGE = 'too large for the memory that is free'
 
 Predictor = Callable[[Sequence[np.ndarray]], list[Segmentation]]
 Batch = Sequence[tuple[Path, str]]  # files, and the names of their outputs
@@ -159,22 +160,21 @@ class Job:
         if not images:
             return
         start = time.perf_counter()
+        lack = None
         try:
             segmentations = self.predictor(images)
         except (MemoryError, RuntimeError) as error:
             if not is_lack_of_memory(error):
                 raise
             lack = error.with_traceback(None)  # whose frames hold what filled the memory
-            segmentations = None
-        if segmentations is None:
-            if len(images) == 1:
-                yield lack, 0.0
-            else:
-                for image in images:
-                    yield from self._segment([image])
-            return
-        seconds = (time.perf_counter() - start) / len(images)
-        yield from ((segmentation, seconds) for segmentation in segmentations)
+        if lack is None:
+            seconds = (time.perf_counter() - start) / len(images)
+            yield from ((segmentation, seconds) for segmentation in segmentations)
+        elif len(images) == 1:
+            yield lack, 0.0
+        else:
+            for image in images:
+                yield from self._segment([image])
 
     def _finish(
         self, record: dict, image: np.ndarray, done: Segmentation | Exception, seconds: float
@@ -205,7 +205,7 @@ def is_lack_of_memory(error: Exception) -> bool:
 
 def _describe_lack(error: Exception) -> str:
     first = (str(error).splitlines() or [type(error).__name__])[0]
-    return f'too large for the memory that is free ({first})'
+    return f'{TOO_LARGE} ({first})'
 
 
 def _claimed(batches: Iterable[Batch], results: Results) -> Iterator[Batch]:
