@@ -17,7 +17,7 @@ import dynaseg
 
 OPENMMLAB = {'mmcv', 'mmseg', 'mmcls', 'mmdet', 'mmselfsup'}
 PACKAGE = Path(dynaseg.__file__).parent
-LIGHT = ('core', 'io', 'photos', 'predictor', 'device', 'api', 'cli')
+LIGHT = ('core', 'io', 'photos', 'predictor', 'device', 'api', 'cli', 'script_help')
 
 # What each room of the package may import of the others; '' is dynaseg/__init__.py.
 ALLOWED = {
@@ -25,6 +25,7 @@ ALLOWED = {
     'io': set(),
     'device': set(),
     'version': set(),
+    'script_help': set(),
     'predictor': {'core'},
     'mmseg': {'core', 'io', 'predictor', 'device', ''},
     'photos': {'core', 'io', 'predictor'},

@@ -1,7 +1,12 @@
 #!/usr/bin/env python
 """Train as MMSegmentation's tools/train.py does: same arguments, repaired for today's PyTorch."""
 
-import dynaseg.mmseg  # noqa: F401  (applies the repairs)
+from dynaseg.script_help import answer_help
+
+if __name__ == '__main__':
+    answer_help('train.py')
+
+# It takes seconds. It applies the repairs, also in the processes of data loaders.
 from dynaseg.mmseg.compat import run_mmseg_script
 
 if __name__ == '__main__':
