@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import approximate_polygon, find_contours
+from skimage.measure import find_contours
 
 from dynaseg.core.regions.labels import find_region_labels
 from dynaseg.io.files import atomic_write
@@ -176,6 +176,8 @@ def describe_mask(mask: np.ndarray) -> dict:
         >>> describe_mask(mask)['bbox'], len(describe_mask(mask)['segmentation'])
         ([2, 1, 3, 3], 1)
     """
+    from skimage.measure import approximate_polygon  # which loads all of scipy.signal
+
     polygons = []
     for line in find_contours(np.pad(mask, 1).astype(float), 0.5):
         # In the order of scikit-image holes run the other way, and have a negative area.
