@@ -1,7 +1,7 @@
 """The help of MMSegmentation's scripts, without importing what they import.
 
 ``mim train`` asks for the script's help before it runs it, to see whether it has ``--gpus``.
-Importing PyTorch and MMSegmentation for that doubles the time until training starts.
+Importing PyTorch and MMSegmentation for that takes as long as importing them for the training.
 """
 
 import argparse
