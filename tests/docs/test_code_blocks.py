@@ -1,7 +1,8 @@
 """The code of README and docs, run as a reader would: page by page, in a folder of photographs.
 
-Blocks after a comment ``<!-- needs: ... -->`` are left out, for what they need is not at hand; a
-comment ``<!-- file: NAME -->`` says that a block is the content of a file.
+Comments before blocks: ``<!-- needs: ... -->`` leaves one out, for what it needs is not at hand;
+``<!-- file: NAME -->`` says that it is the content of a file; ``<!-- shortened: ARGUMENTS -->`` adds
+arguments to its last command, so that it trains for less time than a reader would.
 """
 
 import os
@@ -73,7 +74,8 @@ def make_script(page):
         if kind == 'file':
             yield f"with open({value!r}, 'w') as file: file.write({block.code!r})"
         elif block.language == 'bash':
-            command = ['bash', '-euo', 'pipefail', '-c', block.code]
+            code = f'{block.code} {value}' if kind == 'shortened' else block.code
+            command = ['bash', '-euo', 'pipefail', '-c', code]
             yield f'subprocess.run({command!r}, check=True)'
         elif block.language == 'python':
             yield block.code
@@ -98,4 +100,4 @@ def test_blocks_say_what_they_are():
     for page in PAGES:
         for block in read_blocks(page):
             assert block.language in {*RUN, 'bibtex', 'text'}, (page, block.code)
-            assert block.comment is None or block.comment[0] in ('needs', 'file'), page
+            assert block.comment is None or block.comment[0] in {'needs', 'file', 'shortened'}, page
