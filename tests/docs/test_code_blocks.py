@@ -1,7 +1,7 @@
 """The code of README and docs, run as a reader would: page by page, in a folder of photographs.
 
 Comments before blocks: ``<!-- needs: ... -->`` leaves one out, for what it needs is not at hand;
-``<!-- file: NAME -->`` says that it is the content of a file; ``<!-- shortened: ARGUMENTS -->`` adds
+``<!-- file: NAME -->`` says that it is the content of a file; ``<!-- shortened: ... -->`` adds
 arguments to its last command, so that it trains for less time than a reader would.
 """
 
