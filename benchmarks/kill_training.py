@@ -19,9 +19,8 @@ import time
 from pathlib import Path
 
 import torch
-from mmcv import DictAction
 
-from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.configs import load_config, merge_options
 from dynaseg.mmseg.resume import CHECKPOINT_NAME, is_whole
 
 TRAIN = Path(__file__).resolve().parents[1] / 'tools' / 'train.py'
@@ -102,11 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=Path('work_dirs/kills'), help='an empty folder')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='as for train.py')
     options = parser.parse_args(arguments)
-    config = load_config(options.config)
-    pairs = argparse.ArgumentParser()
-    pairs.add_argument('--cfg-options', nargs='+', action=DictAction)
-    changes = pairs.parse_args(['--cfg-options', *options.cfg_options]).cfg_options
-    config.merge_from_dict(changes)
+    config = merge_options(load_config(options.config), options.cfg_options)
     max_iters = config.runner.max_iters
     common = [str(config.filename), '--seed', str(options.seed)]
     common += ['--cfg-options', 'log_config.interval=1', *options.cfg_options]

@@ -21,9 +21,8 @@ from pathlib import Path
 
 import torch
 from kill_training import POLL_SECONDS, read_log
-from mmcv import DictAction
 
-from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.configs import load_config, merge_options
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 KILL = signal.SIGKILL
@@ -106,12 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--out', type=Path, default=Path('work_dirs/shared'))
     parser.add_argument('--cfg-options', nargs='+', default=[], help='as for train.py')
     options = parser.parse_args(arguments)
-    config = load_config(options.config)
-    pairs = argparse.ArgumentParser()
-    pairs.add_argument('--cfg-options', nargs='+', action=DictAction)
-    config.merge_from_dict(
-        pairs.parse_args(['--cfg-options', *options.cfg_options]).cfg_options or {}
-    )
+    config = merge_options(load_config(options.config), options.cfg_options)
     batch, last = config.data.samples_per_gpu, f'iter_{config.runner.max_iters}.pth'
     options.out.mkdir(parents=True)
 

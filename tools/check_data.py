@@ -11,13 +11,14 @@ import dynaseg.mmseg  # noqa: F401  (registers the data sets; before MMCV, to si
 
 # isort: split
 import numpy as np
-from mmcv import DictAction
 from mmcv.parallel import DataContainer
 from mmseg.datasets import build_dataset
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm import tqdm
 
-from dynaseg.mmseg.configs import Config, load_config
+from dynaseg.mmseg.build import list_parts
+from dynaseg.mmseg.checks.parts import check_dataset
+from dynaseg.mmseg.configs import Config, load_config, merge_options
 from dynaseg.mmseg.datasets import RegionEvaluationMixin
 from dynaseg.mmseg.training_data import build_dataloader, seeded
 
@@ -85,22 +86,23 @@ def check(config: Config, subset: str, workers: int) -> Iterator[str]:
     """
     default = {} if subset == 'train' else {'test_mode': True}
     try:
+        check_dataset(f'data.{subset}', config.data[subset])
         dataset = build_dataset(config.data[subset], default)
     except (ValueError, TypeError, OSError) as error:
         yield str(error)
         return
-    loader = DataLoader(
-        Checked(dataset), batch_size=None, num_workers=workers, collate_fn=Finding._make
-    )
+    checked = ConcatDataset([Checked(part) for part in list_parts(dataset)])
+    loader = DataLoader(checked, batch_size=None, num_workers=workers, collate_fn=Finding._make)
     findings = list(tqdm(loader, desc=subset, unit='image', file=sys.stderr))
     yield from (finding.problem for finding in findings if finding.problem)
     if subset != 'train':
         return
     data = config.data
-    loading = {'drop_last': True, **data.get('train_dataloader', {})}
-    batch_size = loading.pop('samples_per_gpu', data.samples_per_gpu)
+    loading = {'drop_last': True, 'samples_per_gpu': data.samples_per_gpu}
+    loading |= data.get('train_dataloader', {})
+    batch_size = loading['samples_per_gpu']
     try:
-        build_dataloader(dataset, batch_size, 0, dist=False, seed=0, **loading)
+        build_dataloader(dataset, **{**loading, 'workers_per_gpu': 0, 'dist': False, 'seed': 0})
     except ValueError as error:
         yield str(error)
     sizes = Counter(finding.size for finding in findings if finding.size)
@@ -122,15 +124,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--subsets', nargs='+', choices=SUBSETS, default=SUBSETS)
     parser.add_argument('--workers', type=int, default=2, help='processes that read images')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='as in train.py')
     options = parser.parse_args(arguments)
     if options.workers < 1:
         parser.error(f'--workers must be at least 1, got {options.workers}')
     try:
-        config = load_config(options.config)
+        config = merge_options(load_config(options.config), options.cfg_options)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    config.merge_from_dict(options.cfg_options or {})
     checked, failed = [], False
     for subset in options.subsets:
         if subset not in config.data or config.data[subset] in checked:

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
@@ -16,7 +16,8 @@ from dynaseg.analysis.probe import train_probe
 from dynaseg.analysis.survey import survey_clusters
 from dynaseg.io.files import take_evenly, write_file
 from dynaseg.io.names import ClusterNames, hash_file, read_names, write_names
-from dynaseg.mmseg.build import build_segmentor_from
+from dynaseg.mmseg.build import build_segmentor_from, list_parts
+from dynaseg.mmseg.checks.parts import check_dataset
 from dynaseg.mmseg.configs import load_config, name_config
 from dynaseg.mmseg.datasets import ClusterEvaluationMixin
 from dynaseg.mmseg.models import DynaSeg
@@ -95,6 +96,13 @@ def analyze_clusters(
             f'{name_config(config)}: expected data.test (and data.train for the probe, and for '
             'names from labels)'
         )
+    for subset in {'train', 'test'} & {*data}:
+        check_dataset(f'data.{subset}', data[subset])
+    for subset in ['test'] + ['train'] * bool(probe_pixels or names_from_labels):
+        if not isinstance(data[subset], Mapping) or 'dataset' in data[subset]:
+            raise ValueError(
+                f'{name_config(config)}: data.{subset} must be one data set to be compared with'
+            )
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
     segmentor.names = segmentor.groups = None  # clusters are shown as they are
     if segmentor.segmentation.fitter is not None:
@@ -131,7 +139,7 @@ def analyze_clusters(
         analysis |= comparison.analysis
     if naming_images:
         subset = 'train' if 'train' in data else 'test'
-        files = _list_files({**data[subset], 'pipeline': data.test.pipeline, 'test_mode': False})
+        files = _list_files(data[subset], data.test.pipeline)
         chosen = take_evenly(files, naming_images)
         place = f'{len(chosen)} of the {len(files)} images of data.{subset}'
         name = analysis['config']
@@ -148,9 +156,17 @@ def analyze_clusters(
     return analysis
 
 
-def _list_files(subset: Mapping) -> list[Path]:
-    dataset = build_dataset(subset)
-    return [Path(dataset.img_dir or '', info['filename']) for info in dataset.img_infos]
+def _list_files(subset: Mapping | Sequence[Mapping], pipeline: list[dict]) -> list[Path]:
+    if not isinstance(subset, Mapping):
+        return [path for one in subset for path in _list_files(one, pipeline)]
+    if 'dataset' in subset:  # repeated, or mixed with others of its images
+        return _list_files(subset['dataset'], pipeline)
+    dataset = build_dataset({**subset, 'pipeline': pipeline, 'test_mode': False})
+    return [
+        Path(part.img_dir or '', info['filename'])
+        for part in list_parts(dataset)
+        for info in part.img_infos
+    ]
 
 
 def _write_naming(

@@ -255,7 +255,9 @@ class Fitter:
         labels = resize_maps(response, seen.shape[2:]).argmax(dim=1)
         if len(labels.unique()) < min_labels:
             # They exist at the size of the fit; a cluster may be too small to show up here.
-            labels = fit.respond(limit_size(image, self.fit_pixels)).argmax(dim=1)
+            fitted = limit_size(image, self.fit_pixels)
+            labels = fit.respond(fitted).argmax(dim=1)
+            seen = max(seen, fitted, key=Tensor.numel)
             labels = enlarge_labels(labels, seen.shape[2:])
         if self.refinement is not None:
             labels = self.refinement(labels, seen, min_labels)

@@ -90,6 +90,8 @@ class SmoothnessLoss(nn.Module):
         ['loss_across', 'loss_within', 'num_clusters']
     """
 
+    least_images = 2  # of a batch, for pairs across images
+
     def __init__(
         self,
         within: float = -0.02,
@@ -126,7 +128,7 @@ class SmoothnessLoss(nn.Module):
         Raises:
             ValueError: if the batch is a single image.
         """
-        if len(response) < 2:
+        if len(response) < self.least_images:
             raise ValueError('pairs of images need a batch of at least 2, got 1')
         rows, columns = (
             slice(int(torch.randint(min(self.stride, size), ())), None, self.stride)

@@ -144,8 +144,15 @@ def fit_whitening(
         The transform from C channels to ``dimensions``.
 
     Raises:
-        ValueError: if no neighbours look alike, or the features of those that do are equal.
+        ValueError: if no neighbours look alike, or the features of those that do are equal, or
+            ``dimensions`` is above ``components`` or the number of channels.
     """
+    channels = len(statistics.mean)
+    if not 1 <= dimensions <= min(components, channels):
+        raise ValueError(
+            f'dimensions must be from 1 to {min(components, channels)}, the lesser of components '
+            f'({components}) and the channels of the features ({channels}), got {dimensions}'
+        )
     basis = leading_eigenvectors(statistics.second_moment, components)
     signal = basis.T @ statistics.covariance @ basis
     noise = basis.T @ statistics.noise @ basis

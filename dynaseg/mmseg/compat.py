@@ -282,16 +282,25 @@ def run_mmseg_script(name: str) -> None:
     try:
         functions['main']()
     except (UserError, ImageReadError) as error:
-        stop(str(find_root(error)))
+        stop(str(find_root(error)), everywhere=True)
     if getattr(arguments, 'format_only', False):
         folder = (arguments.eval_options or {}).get('imgfile_prefix')
         other = '' if folder else '; --eval-options imgfile_prefix=DIR writes them elsewhere'
         print_log(f'label maps are in {folder or FORMAT_DIR}{other}', 'mmseg')
 
 
-def stop(message: str) -> NoReturn:
-    """End the process with an error; of several processes, only the first prints it."""
-    sys.exit(1 if int(os.environ.get('RANK', 0)) else f'error: {message}')
+def stop(message: str, everywhere: bool = False) -> NoReturn:
+    """End the process with an error.
+
+    Args:
+        message: the error.
+        everywhere: whether each of several processes prints it, with its number. Otherwise only the
+            first does, as of errors that all find.
+    """
+    rank = int(os.environ.get('RANK', 0))
+    if rank and not everywhere:
+        sys.exit(1)
+    sys.exit(f'error in process {rank}: {message}' if rank else f'error: {message}')
 
 
 def build_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:

@@ -3,6 +3,7 @@ import io
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -100,13 +101,7 @@ class FeatureCache:
     @torch.no_grad()
     def _get(self, image: Tensor, compute: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
         path = self.folder / f'{digest_pixels(image)}{SUFFIX}'
-        levels = None
-        try:
-            levels = torch.load(path, map_location='cpu', weights_only=True)
-        except FileNotFoundError:
-            pass
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            print_log(f'{path} cannot be read and is recomputed: {error}', 'dynaseg')
+        levels = _read(path) if path.is_file() else None
         if levels is None:
             with torch.autocast(image.device.type, enabled=False):
                 levels = [level.half().cpu() for level in compute(image)]
@@ -207,6 +202,21 @@ class LevelMemory:
                 self.levels[key] = levels
                 self.used += size
         return levels
+
+
+def _read(path: Path) -> list[Tensor] | None:
+    """Read the levels of an image, or None if the file is damaged."""
+    try:
+        content = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as records:  # PyTorch ignores the checksums
+            damaged = records.testzip()
+        if damaged is None:
+            return torch.load(io.BytesIO(content), map_location='cpu', weights_only=True)
+        error = f'{damaged} does not match its checksum'
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as found:
+        error = found
+    print_log(f'{path} cannot be read and is recomputed: {error}', 'dynaseg')
+    return None
 
 
 def _join(images: Sequence[Sequence[Tensor]]) -> list[Tensor]:

@@ -18,8 +18,10 @@ class KMeansStartHook(Hook):
 
     Before the first iteration it collects features of training images, as the pipeline gives them,
     runs K-means, as PiCIE does (Cho et al., CVPR 2021), and sets the head's weights so that the
-    argmax of the response map is the nearest centroid. Its response is then
-    s (2 c_k f - |c_k|^2) for a feature f and the centroid c_k.
+    argmax of the response map is the nearest centroid. The response of a :class:`ResponseHead` is
+    then s (2 c_k f - |c_k|^2) for a feature f and the centroid c_k; that of a
+    :class:`ProjectionHead` is their cosine over its temperature, whose argmax is the nearest
+    centroid if features have unit length.
 
     Args:
         num_images: images whose features are collected.

@@ -12,9 +12,12 @@ class NamedLabels(np.ndarray):
         names: names of the labels; None for arrays computed from such a map.
 
     Examples:
+        >>> import pickle
         >>> labels = NamedLabels(np.array([[0, 1]]), ('road', 'sky'))
         >>> labels.names, (labels == 1).names
         (('road', 'sky'), None)
+        >>> pickle.loads(pickle.dumps(labels)).names
+        ('road', 'sky')
     """
 
     def __new__(cls, labels: np.ndarray, names: tuple[str, ...]) -> 'NamedLabels':
@@ -22,6 +25,11 @@ class NamedLabels(np.ndarray):
         named = np.asarray(labels).view(cls)
         named.names = tuple(names)
         return named
+
+    def __reduce__(self) -> tuple:
+        """Keep the names when labels go to another process."""
+        plain = np.asarray(self)
+        return plain.__reduce__() if self.names is None else (NamedLabels, (plain, self.names))
 
     def __array_finalize__(self, source: np.ndarray | None) -> None:
         self.names = None

@@ -51,7 +51,8 @@ class NoiseWhiteningHook(Hook):
         """Fit the neck before the first iteration, unless a checkpoint has set it.
 
         Raises:
-            ValueError: if the model has another neck, or the images have no noise.
+            ValueError: if the model has another neck, whose ``out_channels`` may be too many, or
+                the images have no noise.
         """
         model = runner.model.module
         if runner.iter > 0 or model.decode_head.was_loaded:
@@ -63,6 +64,12 @@ class NoiseWhiteningHook(Hook):
                 f'{type(neck).__name__!r}'
             )
         dimensions, num_channels = neck.matrix.shape
+        if dimensions > min(self.components, num_channels):
+            raise ValueError(
+                f'model.neck.out_channels={dimensions}: expected at most the components of '
+                f'NoiseWhiteningHook ({self.components}) and the channels of the features '
+                f'({num_channels})'
+            )
         statistics = NoiseStatistics(num_channels, self.contrast, self.pixels_per_image)
         with evaluating(model):
             for img in training_images(runner, self.num_images, training_seed(runner)):

@@ -14,7 +14,8 @@ from mmcv.fileio.file_client import HardDiskBackend
 from mmcv.runner import Hook, IterBasedRunner, get_dist_info
 from mmcv.runner.iter_based_runner import IterLoader
 from mmcv.utils import print_log
-from mmseg.utils import get_root_logger
+from mmseg.core.utils import sync_random_seed
+from mmseg.utils import get_device, get_root_logger
 from torch.utils.data import DataLoader
 
 from dynaseg.io.files import atomic_write, remove_parts, write_file
@@ -37,11 +38,17 @@ class SeedHook(Hook):
     """Seeds the random numbers of an iteration, such as dropout's, by its number.
 
     Checkpoints therefore need not hold the state of the generators.
+
+    Args:
+        seed: of the training, the same in all processes.
     """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
 
     def before_train_iter(self, runner: IterBasedRunner) -> None:
         """Seed Python, NumPy and PyTorch, on GPUs too, for each process differently."""
-        key = (runner.meta['seed'], get_dist_info()[0], runner.iter)
+        key = (self.seed, get_dist_info()[0], runner.iter)
         seeds = np.random.SeedSequence(key).generate_state(3).tolist()
         random.seed(seeds[0])
         np.random.seed(seeds[1])
@@ -72,6 +79,8 @@ def run(
 ) -> None:
     """Run a training as MMCV's ``IterBasedRunner`` does, continuing with the data due next."""
     seed = (runner.meta or {}).get('seed')
+    if seed is not None:
+        seed = sync_random_seed(seed, get_device())  # of --diff_seed each process has its own
     loaders = [
         loader
         for loader, (mode, _) in zip(data_loaders, workflow, strict=True)
@@ -80,7 +89,8 @@ def run(
     for loader in loaders:
         loader.sampler.go_to(runner.iter, seed)
     if seed is not None:
-        runner.register_hook(SeedHook(), priority='LOWEST')  # after hooks that draw before a step
+        # After hooks that draw before a step.
+        runner.register_hook(SeedHook(seed), priority='LOWEST')
     runner.register_hook(FiniteHook(), priority='HIGH')  # before the optimiser's step
     if runner.work_dir and runner.rank == 0:
         remove_parts(Path(runner.work_dir))

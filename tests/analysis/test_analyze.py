@@ -157,6 +157,23 @@ def test_images_without_labels_have_a_page_for_naming(sample_data, tmp_path):
     assert 'figures' not in analysis
 
 
+def test_repeated_and_joined_images_are_surveyed_once(sample_data, tmp_path):
+    config = small_config(sample_data)
+    parts = [
+        {
+            'type': 'ImageFolderDataset',
+            'img_dir': f'{sample_data}/coco/{name}',
+            'pipeline': PIPELINE,
+        }
+        for name in ('train2017', 'val2017')
+    ]
+    config.data.train = {'type': 'RepeatDataset', 'times': 5, 'dataset': parts}
+    analysis = analyze_clusters(config, out_dir=tmp_path, device='cpu', num_pictures=0)
+    assert len(analysis['naming']['images']) == 7
+    with pytest.raises(ValueError, match=r'data\.train must be one data set to be compared with'):
+        analyze_clusters(config, out_dir=tmp_path / 'out', device='cpu', probe_pixels=9)
+
+
 def test_labels_are_left_alone_where_that_is_asked_for(sample_data, tmp_path):
     shutil.rmtree(sample_data / 'coco/annotations')
     out = tmp_path / 'out'
@@ -219,6 +236,11 @@ def test_probe_stands_beside_the_other_figures(sample_data, tmp_path):
         ({}, {'names': 'a', 'names_from_labels': 1}, 'names and names_from_labels exclude'),
         ({}, {'without_labels': True, 'probe_pixels': 1}, 'probe_pixels and .* need labels'),
         ({'model.test_cfg': {'fit': {}}}, {}, 'test_cfg.fit makes clusters for each image'),
+        (
+            {'data.test.type': 'CocoStuff72Dataset'},
+            {},
+            "data.test.type='CocoStuff72Dataset' is not",
+        ),
         (
             {'data.train': FOLDER},
             {'names_from_labels': 1},

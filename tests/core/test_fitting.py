@@ -221,6 +221,13 @@ def test_min_clusters_hold_after_cleaning_up_and_enlarging():
     assert result.labels.unique().numel() >= min(least, result.fit.num_clusters[0])
 
 
+def test_min_clusters_hold_where_prediction_is_smaller_than_the_fit():
+    network, images = make_network(), make_images(size=(24, 36))
+    settings = {'iterations': 0, 'fit_pixels': 24 * 36, 'predict_pixels': 6}
+    result = make_fitter(**settings)(network, images, min_clusters=100)[0]
+    assert len(result.labels.unique()) == result.fit.num_clusters[0] > 6
+
+
 def test_labels_are_refined_at_the_size_of_prediction_and_then_enlarged():
     network, images = make_network(), make_images(size=(24, 36))
     settings = {'iterations': 4, 'fit_pixels': 12 * 18, 'predict_pixels': 12 * 18}

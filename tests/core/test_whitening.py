@@ -126,3 +126,12 @@ def test_images_without_noise_are_refused():
     statistics.add(features, torch.zeros(3, HEIGHT, WIDTH))
     with pytest.raises(ValueError, match=r'pairs of neighbours .* there is no noise to whiten'):
         fit_whitening(statistics, components=3, dimensions=2)
+
+
+@pytest.mark.parametrize(('components', 'dimensions'), [(2, 3), (CHANNELS, CHANNELS + 1), (3, 0)])
+def test_no_more_dimensions_than_components_or_channels(components, dimensions):
+    features, lab = torch.rand(CHANNELS, HEIGHT, WIDTH), torch.zeros(3, HEIGHT, WIDTH)
+    statistics = NoiseStatistics(CHANNELS)
+    statistics.add(features, lab)
+    with pytest.raises(ValueError, match=rf'dimensions must be from 1 to .*, got {dimensions}$'):
+        fit_whitening(statistics, components, dimensions)

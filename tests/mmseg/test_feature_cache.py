@@ -58,8 +58,17 @@ def test_other_weights_or_settings_have_other_levels(tmp_path, images, seed, set
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize('damage', [lambda data: data[:-30], lambda data: b'', lambda data: b'no'])
+def flip_a_bit(data):
+    value = torch.tensor(77 / 3).half().numpy().tobytes()
+    place = data.index(value)
+    return data[:place] + bytes([value[0] ^ 1]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    'damage', [lambda data: data[:-30], lambda data: b'', lambda data: b'no', flip_a_bit]
+)
 def test_damaged_files_are_recomputed(tmp_path, images, damage, caplog):
+    images[0, 0, 4, 4] = 77
     compute = Counting()
     cache = FeatureCache(frozen(), '', tmp_path)
     first = cache(images[:1], compute)

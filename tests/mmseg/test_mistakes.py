@@ -13,6 +13,8 @@ from PIL import Image
 
 from dynaseg.mmseg import compat
 from dynaseg.mmseg.build import build_segmentor_from
+from dynaseg.mmseg.checks.errors import ConfigError
+from dynaseg.mmseg.checks.run import check_training
 from dynaseg.mmseg.configs import find_config, load_config
 
 BASES = {
@@ -228,6 +230,10 @@ MISTAKES = {
     'no interval of checkpoints': (
         'checkpoint_config = dict(interval=0)',
         'checkpoint_config.interval=0: expected at least 1, or -1 for none',
+    ),
+    'a runner of epochs': (
+        'runner = dict(_delete_=True, type="EpochBasedRunner", max_epochs=2)',
+        "runner.type='EpochBasedRunner': DynaSeg trains by iterations;",
     ),
     'missing checkpoint to resume from': (
         "resume_from = 'absent.pth'",
@@ -453,6 +459,10 @@ def test_checkpoints_that_cannot_be_read_get_a_reason(write, refuse, name, reaso
     [
         ([], 'no output is requested: give --eval mIoU, --show-dir DIR'),
         (['--eval', 'mIoU', '--format-only'], '--eval and --format-only exclude each other'),
+        (
+            ['--format-only'],
+            '--format-only: CocoStuff27Dataset writes no label maps; give --show-dir',
+        ),
         (['--out', 'labels.json'], "--out='labels.json': expected a .pkl file"),
     ],
 )
@@ -500,3 +510,36 @@ def test_commands_end_with_the_error_alone(root, write, command):
     assert lines[:start] == []
     if command == 'script':
         assert len(lines) <= 3
+
+
+@pytest.mark.parametrize(
+    ('data', 'expected'),
+    [
+        ('samples_per_gpu=1', 'data.samples_per_gpu=1: the loss compares the images of a batch'),
+        (
+            'samples_per_gpu=3, train_dataloader=dict(drop_last=False)',
+            'data.train has 4 images, so that the last batch of an epoch would have 1 in a process',
+        ),
+    ],
+)
+def test_batches_too_small_for_the_loss_are_told_beforehand(write, refuse, data, expected):
+    head = "dict(_delete_=True, type='ProjectionHead', in_channels=100, num_classes=5)"
+    change = f'model = dict(decode_head={head})\ndata = dict({data})'
+    assert expected in refuse('train.py', write(change, 'cnn'))
+
+
+def test_a_first_image_that_is_damaged_is_skipped_where_the_config_says_so(write, sample_data):
+    first = min((sample_data / 'coco' / 'train2017').iterdir())
+    first.write_bytes(first.read_bytes()[:200])
+    with pytest.raises(ConfigError, match=rf'data.train.pipeline: .*{first.name}: damaged'):
+        check_training(load_config(write('', 'cnn')), validate=False)
+    skipping = "data = dict(train_dataloader=dict(on_bad_image='skip'))"
+    check_training(load_config(write(skipping, 'cnn')), validate=False)
+
+
+def test_of_several_processes_each_tells_what_only_it_may_have_found(monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    for everywhere, code in ((False, 1), (True, 'error in process 1: a.jpg: damaged')):
+        with pytest.raises(SystemExit) as end:
+            compat.stop('a.jpg: damaged', everywhere)
+        assert end.value.code == code

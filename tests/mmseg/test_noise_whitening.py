@@ -131,3 +131,9 @@ def test_colours_of_cells_are_their_means_in_lab():
     lab = mean_lab(img, (2, 3))
     cell = img[0, :, :32, 64:].float().mean(dim=(1, 2)).flip(0).numpy() / 255
     np.testing.assert_allclose(lab[:, 0, 2], rgb2lab(cell[None, None])[0, 0], atol=1e-3)
+
+
+def test_more_channels_than_components_are_refused_before_any_image(monkeypatch):
+    hook = NoiseWhiteningHook(**HOOK | {'components': 5})
+    with pytest.raises(ValueError, match=r'model.neck.out_channels=6: .*NoiseWhiteningHook \(5\)'):
+        train(build(NECK), hook)

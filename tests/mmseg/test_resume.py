@@ -9,9 +9,11 @@ from mmcv.runner import HOOKS, Hook
 from mmseg.utils import get_root_logger
 from short_training import scramble, tiny_config, train
 
+from dynaseg.mmseg import resume, training_data
 from dynaseg.mmseg.configs import find_config
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.resume import find_latest_checkpoint, is_whole
+from dynaseg.mmseg.training_data import TrainingSampler
 
 PLAIN = 'fsf_plain-cnn_100_sample.py'
 KMEANS = 'fsf_efficientnet-lite0_200_sample.py'
@@ -220,3 +222,20 @@ def test_random_weights_are_told_in_the_log(tmp_path, sample_data, name, warned,
     said = [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
     text = 'model.backbone: ResNet starts from random weights'
     assert any(line.startswith(text) for line in said) == warned
+
+
+def test_processes_with_seeds_of_their_own_draw_from_that_of_the_first(
+    tmp_path, sample_data, monkeypatch
+):
+    seeds = []
+    go_to = TrainingSampler.go_to
+
+    def record(sampler, batch, seed):
+        seeds.append(seed)
+        go_to(sampler, batch, seed)
+
+    monkeypatch.setattr(TrainingSampler, 'go_to', record)
+    for module in (resume, training_data):  # as a second process hears it from the first
+        monkeypatch.setattr(module, 'sync_random_seed', lambda seed, device: 3)
+    train(tiny_config(PLAIN, sample_data, tmp_path, **{'runner.max_iters': 1}), train_seed=4)
+    assert seeds == [3]

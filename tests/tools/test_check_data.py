@@ -72,3 +72,28 @@ def test_commands_say_nothing_of_the_libraries(root, name):
     command = [sys.executable, root / 'tools' / f'{name}.py', '--help']
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ''
+
+
+def test_sets_within_sets_are_read_once(load_tool, sample_data, tmp_path, capsys):
+    first = min((sample_data / 'coco' / 'train2017').iterdir())
+    first.write_bytes(first.read_bytes()[:200])
+    (tmp_path / 'mine.py').write_text(
+        'from dynaseg.mmseg.configs import find_config, load_config\n\n'
+        f'_base_ = str(find_config({CONFIG!r}))\n'
+        f'one = dict(load_config({CONFIG!r}).data.train, data_root={str(sample_data)!r})\n'
+        "several = [dict(type='RepeatDataset', times=3, dataset=one), one]\n"
+        "data = dict(train=dict(_delete_=True, type='RepeatDataset', times=2, dataset=several))\n"
+        'del find_config, load_config\n'
+    )
+    changes = ['--cfg-options', 'data.train_dataloader.workers_per_gpu=1']
+    status = load_tool('check_data').main(
+        [str(tmp_path / 'mine.py'), '--workers', '1', '--subsets', 'train', *changes]
+    )
+    assert (status, capsys.readouterr().out) == (1, 'train: 2 problems\n')
+
+
+def test_mistakes_in_the_config_are_problems(check, sample_data):
+    _, _, problems = check(*options(sample_data, 'data.train.type=CocoStuff27Datset'))
+    assert "data.train.type='CocoStuff27Datset' is not registered; did you mean" in problems[0]
+    with pytest.raises(SystemExit):
+        check('--cfg-options', 'nonsense')

@@ -10,7 +10,7 @@ import numpy as np
 from mmcv import Config
 from mmcv.parallel import DataContainer
 from mmcv.runner import build_optimizer, load_checkpoint
-from mmseg.datasets import build_dataset
+from mmseg.datasets import CustomDataset, build_dataset
 from mmseg.models import build_segmentor
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -24,6 +24,7 @@ from dynaseg.mmseg.checks.weights import list_random, read_weights, refuse_other
 from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.resume import LATEST
 from dynaseg.mmseg.scratch import PREFIX, initialise
+from dynaseg.mmseg.training_data import Draw, DrawnImages, Refusal
 
 NUM_MASKS = 20  # to read beforehand
 # What mistakes in a config raise; other errors are bugs and keep their traceback.
@@ -45,7 +46,9 @@ def check_command(config: Config, arguments: Namespace) -> None:
         load_config(config)  # which checks what options may have changed
     if hasattr(arguments, 'checkpoint'):
         _check_requests(arguments)
-        check_testing(config, arguments.checkpoint, arguments.eval or ())
+        check_testing(
+            config, arguments.checkpoint, arguments.eval or (), bool(arguments.format_only)
+        )
     else:
         if arguments.load_from:
             config.load_from = arguments.load_from
@@ -93,7 +96,8 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
     if 'train' not in config.data:
         raise ConfigError('data.train is missing: training needs images')
     dataset = _build_dataset(config, 'train')
-    img = _take_image(dataset)
+    _check_batches(config.data, len(dataset), model)
+    img = _take_image(dataset, _loading(config.data).get('on_bad_image'))
     if hasattr(model, 'segmentation'):
         check_image_size(model, tuple(img.shape[-2:]), img.shape[-3], 'data.train.pipeline')
     if validate:
@@ -119,13 +123,19 @@ def _check_requests(arguments: Namespace) -> None:
         raise ConfigError(f'--out={arguments.out!r}: expected a .pkl file')
 
 
-def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[str, ...]) -> None:
+def check_testing(
+    config: Config,
+    checkpoint: str,
+    metrics: list[str] | tuple[str, ...],
+    writes_maps: bool = False,
+) -> None:
     """Check a config and a checkpoint for testing.
 
     Args:
         config: the config, which is left unchanged.
         checkpoint: the file, or ``scratch://SEED``.
         metrics: the metrics of ``--eval``.
+        writes_maps: whether label maps are to be written, as ``--format-only`` says.
 
     Raises:
         ConfigError: for the first mistake.
@@ -142,6 +152,11 @@ def check_testing(config: Config, checkpoint: str, metrics: list[str] | tuple[st
     dataset = _build_dataset(config, 'test')
     if metrics:
         _check_masks('data.test', dataset)
+    if writes_maps and _cannot_write(dataset):
+        raise ConfigError(
+            f'--format-only: {type(dataset).__name__} writes no label maps; give --show-dir DIR or '
+            '--out FILE.pkl, or test on an ImageFolderDataset'
+        )
 
 
 def _build_model(config: Config) -> nn.Module:
@@ -159,12 +174,40 @@ def _build_dataset(config: Config, subset: str) -> Dataset:
         return build_dataset(settings, None if subset == 'train' else {'test_mode': True})
 
 
-def _take_image(dataset: Dataset) -> Tensor:
+def _loading(data: Mapping) -> dict:
+    """Get the settings of the loader of training images, as MMSegmentation merges them."""
+    return {**data, **data.get('train_dataloader', {})}
+
+
+def _check_batches(data: Mapping, images: int, model: nn.Module) -> None:
+    """Check that every batch of an epoch has as many images as the loss needs."""
+    loss = getattr(getattr(model, 'decode_head', None), 'loss_decode', None)
+    least = getattr(loss, 'least_images', 1)
+    loading = _loading(data)
+    each, processes = loading['samples_per_gpu'], int(os.environ.get('WORLD_SIZE', 1))
+    if each < least:
+        raise ConfigError(
+            f'data.samples_per_gpu={each}: the loss compares the images of a batch; expected at '
+            f'least {least}'
+        )
+    last = -(-(images % (each * processes)) // processes)
+    if 0 < last < least and not loading.get('drop_last', True):
+        raise ConfigError(
+            f'data.train has {images} images, so that the last batch of an epoch would have {last} '
+            f'in a process, but the loss compares at least {least}:\nset '
+            'data.train_dataloader.drop_last=True, or another data.samples_per_gpu'
+        )
+
+
+def _take_image(dataset: Dataset, on_bad_image: str | None) -> Tensor:
     """Take the first image through the training pipeline."""
     key = 'data.train.pipeline'
     with naming(key, *MISTAKES):
         try:
-            img = dataset[0]['img']
+            sample = DrawnImages(dataset, on_bad_image == 'skip')[Draw(0, (0,))]
+            if isinstance(sample, Refusal):
+                raise ValueError(sample.reason)
+            img = sample['img']
         except KeyError as error:
             raise ConfigError(
                 f'{key}: no step gives {error}, which a later one needs (Collect by its meta_keys)'
@@ -192,6 +235,10 @@ def _check_masks(key: str, dataset: Dataset) -> None:
                 f'{unknown.tolist()},\nexpected 0 to {len(dataset.CLASSES) - 1}, the classes, or '
                 f'{dataset.ignore_index} (ignore_index)'
             )
+
+
+def _cannot_write(dataset: Dataset) -> bool:
+    return getattr(type(dataset), 'format_results', None) is CustomDataset.format_results
 
 
 def _check_checkpoint(model: nn.Module, key: str, path: str) -> None:

@@ -198,7 +198,15 @@ def _check_hook(key: str, hook: Mapping, model: Mapping) -> None:
 
 
 def _check_runner(runner: Mapping) -> None:
-    """Check that a runner counts iterations or epochs, and not both, as merged configs may say."""
+    """Check that a runner counts iterations, and not epochs as well, as merged configs may say.
+
+    What makes trainings resumable is in the runner of iterations alone.
+    """
+    if runner['type'] == 'EpochBasedRunner':
+        raise ConfigError(
+            "runner.type='EpochBasedRunner': DynaSeg trains by iterations;\n"
+            "write runner=dict(_delete_=True, type='IterBasedRunner', max_iters=...)"
+        )
     if runner.get('max_iters') is not None and runner.get('max_epochs') is not None:
         unit, other = ('epochs', 'iters') if 'Epoch' in runner['type'] else ('iters', 'epochs')
         raise ConfigError(

@@ -20,6 +20,8 @@ class LabelledCamVidDataset(CamVidDataset):
         ValueError: if ``max_images`` is below 1.
     """
 
+    METRICS = ('mIoU', 'mDice', 'mFscore')
+
     def __init__(self, pipeline: list[dict], max_images: int | None = None, **kwargs) -> None:
         if max_images is not None and max_images < 1:
             raise ValueError(f'max_images must be at least 1, got {max_images}')

@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -54,13 +54,44 @@ class RefinedVotesMixin:
         Returns:
             The probabilities, (N, q, H, W), of the images as they were before any flip.
         """
+        return self._decide(*self._count_votes(img, img_meta, rescale))
+
+    def inference_of_views(
+        self, views: Sequence[Tensor], metas: Sequence[list[dict]], rescale: bool
+    ) -> Tensor:
+        """Compute the mean probabilities of several views of an image, such as its mirror image.
+
+        Args:
+            views: pixels of each, BGR, 0 to 255, (1, 3, H, W).
+            metas: one dict for each, in a list; see :meth:`inference`.
+            rescale: whether to return them at the image's original size, which is also that of the
+                views if not.
+
+        Returns:
+            The probabilities, (1, q, H, W). Of clusters that vote together, the one that is
+            strongest in the mean has those of all.
+        """
+        votes = [
+            self._count_votes(view, meta, rescale) for view, meta in zip(views, metas, strict=True)
+        ]
+        return self._decide(*(sum(parts) / len(parts) for parts in zip(*votes, strict=True)))
+
+    def _count_votes(
+        self, img: Tensor, img_meta: list[dict], rescale: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the refined probabilities of the groups of clusters, and those of clusters."""
         refuse_normalised(img_meta)
         probabilities = super().inference(img, img_meta, rescale)
+        votes = probabilities
+        if self.groups is not None:
+            votes = sum_groups(probabilities, self.groups.to(probabilities.device))
+        return self._refine(votes, img, img_meta, rescale), probabilities
+
+    def _decide(self, votes: Tensor, probabilities: Tensor) -> Tensor:
+        """Give the votes of each group to the strongest of its clusters."""
         if self.groups is None:
-            return self._refine(probabilities, img, img_meta, rescale)
-        groups = self.groups.to(probabilities.device)
-        sums = self._refine(sum_groups(probabilities, groups), img, img_meta, rescale)
-        return give_to_strongest(sums, probabilities, groups)
+            return votes
+        return give_to_strongest(votes, probabilities, self.groups.to(votes.device))
 
     @contextmanager
     def unrefined(self) -> Iterator[None]:

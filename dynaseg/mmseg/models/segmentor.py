@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import mmcv
 import numpy as np
@@ -284,7 +285,8 @@ class DynaSeg(
         results = []
         for segmentation, meta in zip(self.make_predictor()(images), img_meta, strict=True):
             if segmentation.hierarchy is not None:
-                results.append(segmentation.hierarchy)
+                hierarchy = segmentation.hierarchy
+                results.append(_enlarge(hierarchy, meta) if rescale else hierarchy)
                 continue
             # OpenCV does not resize 64-bit integers; a response map has fewer than 32768 channels.
             labels = segmentation.labels.astype(np.int16)
@@ -319,7 +321,8 @@ class DynaSeg(
         """
         if self.sees_whole_images:
             raise NotImplementedError('test_cfg.fit and .regions exclude test-time augmentation')
-        return [self._name(labels) for labels in super().aug_test(imgs, img_metas, rescale)]
+        labels = self.inference_of_views(imgs, img_metas, rescale).argmax(dim=1).cpu().numpy()
+        return [self._name(one) for one in labels]
 
     def show_result(
         self,
@@ -342,3 +345,18 @@ class DynaSeg(
             return super().show_result(img, result, distinct_palette(number), **kwargs)
         finally:
             self.CLASSES = classes
+
+
+def _enlarge(hierarchy: RegionHierarchy, meta: Mapping) -> RegionHierarchy:
+    """Enlarge the hierarchy of a smaller image to the size of the original."""
+    size = tuple(meta['ori_shape'][:2])
+    height, width = hierarchy.leaves.shape
+    if size == (height, width):
+        return hierarchy
+    if size[0] < height or size[1] < width:
+        raise UserError(
+            f'{meta.get("filename", "an image")} is {size[1]} x {size[0]}, and its regions were '
+            f'found at {width} x {height}: the test pipeline must not enlarge images'
+        )
+    leaves = enlarge_labels(torch.from_numpy(hierarchy.leaves)[None], size)[0]
+    return replace(hierarchy, leaves=leaves.numpy().astype(np.int32))

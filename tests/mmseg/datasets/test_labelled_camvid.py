@@ -3,6 +3,7 @@ import pytest
 from mmseg.datasets import build_dataset
 from PIL import Image
 
+from dynaseg.mmseg.checks.settings import check_metrics
 from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.datasets import LabelledCamVidDataset, camvid
 
@@ -59,3 +60,15 @@ def test_half_of_what_is_drawn_has_labels(root):
     names = [one['img_metas'].data['ori_filename'][0] for one in drawn]
     assert sorted(set(names[:6])) == ['a', 'd']
     assert sorted(names[6:]) == list('abcdef')
+
+
+def test_metrics_are_those_of_mmsegmentation(root):
+    config = {'type': 'LabelledCamVidDataset'}
+    check_metrics('--eval', ['mIoU', 'mDice', 'mFscore'], config)
+    with pytest.raises(ValueError, match="--eval='majority': LabelledCamVidDataset supports mIoU"):
+        check_metrics('--eval', ['majority'], config)
+    dataset = LabelledCamVidDataset([], subset='val', data_root=root, test_mode=True)
+    truth = [dataset.get_gt_seg_map_by_idx(index) for index in range(2)]
+    results = [result for i in range(2) for result in dataset.pre_eval([truth[i]], [i])]
+    figures = dataset.evaluate(results, ['mDice', 'mFscore'])
+    assert (figures['mDice'], figures['mFscore']) == (1, 1)

@@ -233,3 +233,24 @@ def test_names_of_others_are_refused(folder, tmp_path, names, config, message):
             names=tmp_path / 'names.json',
         )
     assert not (tmp_path / 'out').exists()
+
+
+def test_clusters_of_a_name_vote_together_over_all_augmentations(folder):
+    model = build_segmentor_from(folder / 'config.py', folder / 'a.pth', 'cpu')
+    img = torch.randint(256, (1, 3, 40, 56), generator=torch.Generator().manual_seed(0)).float()
+    size = dict.fromkeys(('ori_shape', 'img_shape', 'pad_shape'), (40, 56, 3))
+    views = [img, img.flip(3)]
+    metas = [
+        [{'flip': False, **size}],
+        [{'flip': True, 'flip_direction': 'horizontal', **size}],
+    ]
+    with torch.no_grad(), model.unrefined():
+        each = [model.inference(one, meta, True) for one, meta in zip(views, metas, strict=True)]
+        names = ClusterNames(dict.fromkeys(range(4), 'a') | {4: 'b'}, 'a test')
+        model.names = names
+        model.vote_by_names(names)
+        (labels,) = model.forward_test(views, metas)
+    mean = ((each[0] + each[1]) / 2)[0].numpy()
+    votes = np.stack([mean[:4].sum(axis=0), *mean[4:]])  # of a, b, and each without a name
+    assert labels.names == ('a', 'b', 'unnamed')
+    assert np.array_equal(labels, votes.argmax(axis=0).clip(max=2))

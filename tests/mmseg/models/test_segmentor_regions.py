@@ -10,6 +10,7 @@ from dynaseg.core.channels import image_channels
 from dynaseg.core.regions import PLAIN, RegionHierarchy, build_hierarchy
 from dynaseg.core.regions.build import working_image
 from dynaseg.core.regions.cues import soft_labels
+from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.models.predictors import TrainedPredictor
 from dynaseg.mmseg.scratch import initialise
 from dynaseg.predictor import RegionPredictor
@@ -125,3 +126,16 @@ def test_entries_of_a_cost_are_taken():
 def test_unfit_settings_are_errors_that_name_them(regions, fit, error, message):
     with pytest.raises(error, match=message):
         build(regions, fit)
+
+
+def test_hierarchies_of_smaller_images_are_enlarged():
+    model, photo = build({}), make_photo()
+    img = torch.from_numpy(photo).permute(2, 0, 1).flip(0)[None]
+    meta = {'img_shape': photo.shape, 'pad_shape': photo.shape, 'flip': False}
+    (small,) = run(model, photo)
+    with torch.no_grad():
+        (large,) = model.forward_test([img], [[{**meta, 'ori_shape': (48, 72, 3)}]])
+        assert np.array_equal(large.leaves, small.leaves.repeat(2, axis=0).repeat(2, axis=1))
+        assert np.array_equal(large.parents, small.parents)
+        with pytest.raises(UserError, match='is 18 x 12, and its regions were found at 36 x 24'):
+            model.forward_test([img], [[{**meta, 'ori_shape': (12, 18, 3)}]])
