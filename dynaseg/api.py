@@ -1,5 +1,6 @@
 """What the package offers: one picture in memory, or files."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -221,6 +222,8 @@ def segment_images(
         >>> records[0]['name'], records[0]['size']
         ('flower', [32, 24])
     """
+    if not os.fspath(out_dir):
+        raise ValueError("the output folder has no name: expected one, or '.' for the current one")
     if workers is not None and workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
     unknown = [name for name in export if name not in EXPORTS]
@@ -277,7 +280,10 @@ def _is_by_config(
 
 def load_image(image: np.ndarray | str | PathLike) -> np.ndarray:
     """Read an image, or check one in memory; RGB, uint8, (H, W, 3)."""
-    image = image if isinstance(image, np.ndarray) else read_image(image)
+    if isinstance(image, (str, PathLike)):
+        image = read_image(image)
+    elif not isinstance(image, np.ndarray):
+        raise ValueError(f'image must be an array or a path, got {type(image).__name__}')
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:

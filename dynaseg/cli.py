@@ -38,9 +38,9 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--config',
-        help="path of a config, or its name under DynaSeg's configs/ (what suits photographs)",
+        help="path of a config, or its name under DynaSeg's configs/ (by default, what suits photographs)",
     )
-    parser.add_argument('--checkpoint', help='trained weights to start from (fresh ones)')
+    parser.add_argument('--checkpoint', help='trained weights (by default, fresh ones)')
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes of the config'
     )
@@ -57,7 +57,10 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         '--detail', type=float, default=0.5, help='of the regions, 0 (coarse) to 1 (fine) (0.5)'
     )
     parser.add_argument(
-        '--regions', type=int, metavar='N', help='number of regions, whatever the detail'
+        '--regions',
+        type=int,
+        metavar='N',
+        help='number of regions, whatever the detail, as far as there are as many',
     )
     parser.add_argument(
         '--min-area',

@@ -22,7 +22,7 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
     try:
         device = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f'device {device!r} is unknown: {error}') from error
+        raise ValueError(f"device {device!r} is unknown: expected 'cpu', 'cuda' ...") from error
     if device.type == 'cuda':
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:

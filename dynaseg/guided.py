@@ -1,5 +1,6 @@
 """One picture segmented by what a person marked on it."""
 
+import os
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
@@ -95,6 +96,8 @@ def cut_out(
             of what is around it.
         OSError: if the files cannot be written.
     """
+    if not os.fspath(out_dir):
+        raise ValueError("the output folder has no name: expected one, or '.' for the current one")
     pixels = read_image(image)
     size = pixels.shape[:2]
     drawn = draw_marks(

@@ -6,6 +6,7 @@ from PIL import Image
 import dynaseg
 from dynaseg.api import load_predictor, segment_image, segment_images
 from dynaseg.core.labels import connected_components
+from dynaseg.guided import cut_out
 from dynaseg.io.reading import ImageReadError
 from dynaseg.predictor import RegionPredictor
 
@@ -75,6 +76,23 @@ def test_tiny_pictures(shape):
 def test_wrong_arrays_are_refused(image):
     with pytest.raises(ValueError, match=r'image must be uint8, \(H, W, 3\) or \(H, W\), got '):
         segment_image(image, device='cpu')
+
+
+def test_what_is_no_array_is_named(photo):
+    with pytest.raises(ValueError, match='image must be an array or a path, got list'):
+        segment_image(photo.tolist(), device='cpu')
+
+
+def test_outputs_need_a_folder(photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(photo).save('a.png')
+    with pytest.raises(ValueError, match='the output folder has no name'):
+        segment_images('a.png', '', device='cpu')
+    with pytest.raises(ValueError, match='the output folder has no name'):
+        cut_out('a.png', ['1,1'], ['2,2'], out_dir='')
+    with pytest.raises(ValueError, match=r'a\.png is a file: the outputs need a folder'):
+        segment_images('a.png', 'a.png', device='cpu')
+    assert [path.name for path in tmp_path.iterdir()] == ['a.png']
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):

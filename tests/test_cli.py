@@ -129,6 +129,7 @@ def test_an_error_of_the_program_shows_where_and_is_status_3(run, capsys):
         [TOOL, '--regions', 0],
         [TOOL, '--min-area', 1],
         [TOOL, '--workers', 0],
+        [TOOL, '--cfg-options', 'modle.test_cfg.fit=None'],
     ],
 )
 def test_bad_arguments_are_one_line_and_status_2(run, capsys, tmp_path, arguments):

@@ -26,7 +26,7 @@ def test_absent_and_unknown_devices_are_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
     with pytest.raises(ValueError, match=r"device 'cuda' is not there: PyTorch sees 0 GPUs"):
         find_device(torch.device('cuda'))
-    with pytest.raises(ValueError, match="device 'nonsense' is unknown"):
+    with pytest.raises(ValueError, match="device 'nonsense' is unknown: expected 'cpu', 'cuda'"):
         find_device('nonsense')
 
 

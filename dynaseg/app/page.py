@@ -152,19 +152,28 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
         host: address to listen on; ``127.0.0.1`` for this machine only.
         port: port to listen on; None for the first free one from 7860.
         max_megabytes: size above which an upload is rejected.
+
+    Raises:
+        OSError: if the port is taken.
     """
-    page.queue(max_size=20).launch(
-        server_name=host,
-        server_port=port,
-        max_file_size=int(max_megabytes * 2**20),
-        theme=gr.themes.Default(font=FONTS, font_mono=['monospace']),
-        css=STYLE,
-        footer_links=[],
-        share=False,
-        ssr_mode=False,
-        quiet=True,  # its messages would name Gradio's options
-        prevent_thread_lock=True,
-    )
+    try:
+        page.queue(max_size=20).launch(
+            server_name=host,
+            server_port=port,
+            max_file_size=int(max_megabytes * 2**20),
+            theme=gr.themes.Default(font=FONTS, font_mono=['monospace']),
+            css=STYLE,
+            footer_links=[],
+            share=False,
+            ssr_mode=False,
+            quiet=True,  # its messages would name Gradio's options
+            prevent_thread_lock=True,
+        )
+    except OSError as error:
+        if 'empty port' not in str(error):
+            raise
+        taken = 'no port is free' if port is None else f'port {port} is taken'
+        raise OSError(f'{taken}: choose another one with --port') from error
     shown = find_own_address() if host == '0.0.0.0' else host
     print(f'DynaSeg runs at http://{shown}:{page.server_port} (Ctrl-C to stop)', flush=True)
     page.block_thread()

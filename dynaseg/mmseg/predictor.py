@@ -12,6 +12,7 @@ from mmcv import Config
 
 from dynaseg.io.names import hash_file, read_names_of
 from dynaseg.mmseg.build import build_segmentor_from
+from dynaseg.mmseg.checks.errors import suggest
 from dynaseg.mmseg.configs import load_config, merge_options
 from dynaseg.mmseg.models.predictors import TrainedPredictor
 from dynaseg.predictor import FittedPredictor, RegionPredictor
@@ -45,7 +46,12 @@ def build_predictor(
         FileNotFoundError, ValueError: see :func:`dynaseg.mmseg.build.build_segmentor_from` and
             :func:`dynaseg.io.names.read_names_of`; also if the names are not those of the clusters.
     """
-    config = merge_options(load_config(config), cfg_options)
+    config = load_config(config)
+    for option in cfg_options:
+        key = option.partition('=')[0].partition('.')[0]
+        if key not in config:
+            raise ValueError(f'cfg-options: {key} is not in the config{suggest(key, config)}')
+    config = merge_options(config, cfg_options)
     names = names or (config.model.get('test_cfg') or {}).get('names')
     cluster_names = None if names is None else read_names_of(names, checkpoint)
     segmentor = build_segmentor_from(config, checkpoint, device, seed)

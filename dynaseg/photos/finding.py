@@ -10,6 +10,7 @@ from pathlib import Path
 from dynaseg.io.files import IMAGE_SUFFIXES, is_image_name, walk_images
 from dynaseg.photos.outputs import is_output_folder
 
+SUFFIXES = ' '.join(IMAGE_SUFFIXES)
 MAX_NAME_BYTES = 200  # file systems take 255, and suffixes are added
 
 Skip = Callable[[str], bool]
@@ -37,7 +38,7 @@ def find_images(
         Absolute paths, each once: inputs in their order, the files of each sorted by name.
 
     Raises:
-        FileNotFoundError: if there is no file at all.
+        FileNotFoundError: if there is no file at all, or a pattern matches none.
     """
     inputs = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
     exclude = {os.path.abspath(folder) for folder in exclude}
@@ -54,6 +55,8 @@ def find_images(
             found = _search_folder(text, skip, on_other)
         elif glob.has_magic(text) and not os.path.lexists(text):
             found = _search_pattern(text, skip, on_other)
+            if not found and len(texts) > 1:
+                raise FileNotFoundError(f'no image files ({SUFFIXES}) found by the pattern {text}')
         else:
             found = [text]
         files.update(dict.fromkeys(Path(os.path.abspath(file)) for file in found))
@@ -61,7 +64,7 @@ def find_images(
         places = ', '.join(str(given) for given in inputs) or 'nothing'
         if inputs and not any(glob.has_magic(place) or os.path.isdir(place) for place in texts):
             raise FileNotFoundError(f'no such file or folder: {places}')
-        raise FileNotFoundError(f'no image files ({" ".join(IMAGE_SUFFIXES)}) found in: {places}')
+        raise FileNotFoundError(f'no image files ({SUFFIXES}) found in: {places}')
     return list(files)
 
 

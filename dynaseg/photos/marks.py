@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, UnidentifiedImageError
 from scipy import ndimage
 
 from dynaseg.io.reading import ImageReadError
@@ -60,10 +60,13 @@ def parse_mark(text: str, label: int) -> Mark:
     """
     corners = text.removeprefix('polygon:')
     matches = [_POINT.fullmatch(part) for part in corners.split()]
-    if not matches or None in matches:
-        raise ValueError(f"a mark must be 'X,Y', 'X,Y X,Y ...' or 'polygon:X,Y ...', got {text!r}")
+    is_polygon = corners != text
+    if len(matches) < (3 if is_polygon else 1) or None in matches:
+        raise ValueError(
+            f"a mark must be 'X,Y', 'X,Y X,Y ...' or 'polygon:X,Y X,Y X,Y ...', got {text!r}"
+        )
     points = tuple((float(match[1]), float(match[2])) for match in matches)
-    return Mark(label, points, filled=corners != text)
+    return Mark(label, points, filled=is_polygon)
 
 
 def draw_marks(marks: Iterable[Mark], size: tuple[int, int]) -> np.ndarray:
@@ -128,10 +131,11 @@ def read_marks(path: str | PathLike, photo: np.ndarray) -> np.ndarray:
         with Image.open(path, formats=('PNG',)) as image:
             image.load()
             pixels = np.array(image if image.mode in ('L', 'P') else image.convert('RGBA'))
+    except UnidentifiedImageError as error:
+        reason = 'marks must be a PNG, in which colours are as they were painted'
+        raise ImageReadError(path, reason) from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise ImageReadError(
-            path, f'marks must be a PNG, in which colours are as they were painted ({error})'
-        ) from error
+        raise ImageReadError(path, f'the marks cannot be read: {error}') from error
     if pixels.shape[:2] != photo.shape[:2]:
         found, expected = (f'{one[1]} x {one[0]}' for one in (pixels.shape, photo.shape))
         raise ImageReadError(path, f'the marks are {found} pixels, the image is {expected}')

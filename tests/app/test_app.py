@@ -3,6 +3,7 @@
 import io
 import ipaddress
 import re
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -136,6 +137,19 @@ def test_what_is_no_picture_is_said(start_browser, address, tmp_path):
     (tmp_path / 'words.jpg').write_text('no image')
     page = Page(start_browser(tmp_path, 1280, 900), address, tmp_path / 'words.jpg')
     page.wait(lambda: page.all('.toast-body', 'words.jpg: not a JPEG, PNG'))
+
+
+def test_a_port_that_is_taken_is_named():
+    from dynaseg.app.serve import serve_app
+
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            OSError, match=rf'^port {port} is taken: choose another one with --port'
+        ):
+            serve_app(host='127.0.0.1', port=port)
 
 
 def test_other_machines_are_told_an_address():

@@ -91,6 +91,7 @@ def test_missing_files_are_kept_beside_others(tree):
         ('*.psd', r'^no image files .* found in: \*\.psd$'),
         ('empty', r'^no image files .* found in: empty$'),
         ([], '^no image files .* found in: nothing$'),
+        (['b.jpg', 'x*.jpg'], r'^no image files .* found by the pattern x\*\.jpg$'),
     ],
 )
 def test_nothing_found_is_an_error(tree, monkeypatch, given, message):

@@ -42,8 +42,10 @@ def test_what_is_no_mark_is_refused(text):
 
 
 def test_a_polygon_has_three_corners():
-    with pytest.raises(ValueError, match='at least 3, got 2'):
+    with pytest.raises(ValueError, match=r"'polygon:X,Y X,Y X,Y ...', got 'polygon:1,1 2,2'"):
         parse_mark('polygon:1,1 2,2', 0)
+    with pytest.raises(ValueError, match='points must be at least 3, got 2'):
+        Mark(0, [(1, 1), (2, 2)], filled=True)
 
 
 def make_photo(height, width):
@@ -81,9 +83,13 @@ def test_other_colours_and_sizes_and_files_are_refused(tmp_path):
         read_marks(tmp_path / 'blue.png', make_photo(3, 4))
     with pytest.raises(ImageReadError, match='are 4 x 3 pixels, the image is 7 x 5'):
         read_marks(tmp_path / 'blue.png', make_photo(5, 7))
-    (tmp_path / 'words.png').write_text('no image')
-    with pytest.raises(ImageReadError, match='marks must be a PNG'):
-        read_marks(tmp_path / 'words.png', make_photo(3, 4))
+    Image.new('RGB', (4, 3)).save(tmp_path / 'marks.jpg')
+    with pytest.raises(ImageReadError, match='marks must be a PNG, .* as they were painted$'):
+        read_marks(tmp_path / 'marks.jpg', make_photo(3, 4))
+    content = (tmp_path / 'blue.png').read_bytes()
+    (tmp_path / 'blue.png').write_bytes(content[:50])
+    with pytest.raises(ImageReadError, match='the marks cannot be read: '):
+        read_marks(tmp_path / 'blue.png', make_photo(3, 4))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ def spread_marks(
         Label of each pixel, int32, (H, W). Marked pixels keep theirs.
 
     Raises:
-        ValueError: if the marks have another size, no pixel is marked, or ``rest`` is not a label.
+        ValueError: if the marks have another size or are no integers, no pixel is marked, or
+            ``rest`` is not the label of a mark.
 
     Examples:
         >>> leaves = np.array([[0, 1, 2, 3, 3]], dtype=np.int32)
@@ -53,12 +54,14 @@ def spread_marks(
         raise ValueError(
             f'marks must have the size {hierarchy.leaves.shape} of the image, got {marks.shape}'
         )
+    if marks.dtype.kind not in 'iu':
+        raise ValueError(f'marks must be integers, -1 where there is none, got {marks.dtype}')
     marked = marks >= 0
     if not marked.any():
         raise ValueError('no pixel is marked')
     labels = int(marks.max()) + 1
     if rest is not None and not 0 <= rest < labels:
-        raise ValueError(f'rest must be a label, 0 to {labels - 1}, got {rest}')
+        raise ValueError(f'rest must be the label of a mark, 0 to {labels - 1}, got {rest}')
     counts = count_marks(hierarchy, marks)
     chosen = counts.argmax(axis=1)
     is_seed = counts.any(axis=1)

@@ -78,7 +78,9 @@ def test_bad_marks_are_refused(hierarchy):
         spread_marks(hierarchy, np.zeros((5, 5), int))
     with pytest.raises(ValueError, match='no pixel is marked'):
         spread_marks(hierarchy, make_marks({}))
-    with pytest.raises(ValueError, match='rest must be a label, 0 to 0, got 4'):
+    with pytest.raises(ValueError, match=r'marks must be integers, .* got float64'):
+        spread_marks(hierarchy, make_marks({(0, 0): 0}).astype(float))
+    with pytest.raises(ValueError, match='rest must be the label of a mark, 0 to 0, got 4'):
         spread_marks(hierarchy, make_marks({(0, 0): 0}), rest=4)
 
 
