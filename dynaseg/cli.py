@@ -38,7 +38,8 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--config',
-        help="path of a config, or its name under DynaSeg's configs/ (by default, what suits photographs)",
+        help="path of a config, or its name under DynaSeg's configs/; by default, what suits "
+        'photographs',
     )
     parser.add_argument('--checkpoint', help='trained weights (by default, fresh ones)')
     parser.add_argument(
@@ -60,7 +61,7 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         '--regions',
         type=int,
         metavar='N',
-        help='number of regions, whatever the detail, as far as there are as many',
+        help='number of regions, or as many as there are, whatever the detail',
     )
     parser.add_argument(
         '--min-area',

@@ -84,7 +84,7 @@ def test_other_colours_and_sizes_and_files_are_refused(tmp_path):
     with pytest.raises(ImageReadError, match='are 4 x 3 pixels, the image is 7 x 5'):
         read_marks(tmp_path / 'blue.png', make_photo(5, 7))
     Image.new('RGB', (4, 3)).save(tmp_path / 'marks.jpg')
-    with pytest.raises(ImageReadError, match='marks must be a PNG, .* as they were painted$'):
+    with pytest.raises(ImageReadError, match=r'marks must be a PNG, .* as they were painted$'):
         read_marks(tmp_path / 'marks.jpg', make_photo(3, 4))
     content = (tmp_path / 'blue.png').read_bytes()
     (tmp_path / 'blue.png').write_bytes(content[:50])
