@@ -20,8 +20,9 @@ from pathlib import Path
 
 import torch
 
+from dynaseg.io.files import is_whole
 from dynaseg.mmseg.configs import load_config, merge_options
-from dynaseg.mmseg.resume import CHECKPOINT_NAME, is_whole
+from dynaseg.mmseg.resume import CHECKPOINT_NAME
 
 TRAIN = Path(__file__).resolve().parents[1] / 'tools' / 'train.py'
 POLL_SECONDS = 0.01

@@ -1,6 +1,5 @@
 """What the package offers: one picture in memory, or files."""
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,7 +15,7 @@ from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
 from dynaseg.photos.exports import EXPORTS
 from dynaseg.photos.finding import find_images
-from dynaseg.photos.outputs import GEOTIFF_FOLDER, OUTPUTS
+from dynaseg.photos.outputs import GEOTIFF_FOLDER, OUTPUTS, check_out_dir
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
 from dynaseg.photos.results import Results
 from dynaseg.photos.segment import Predictor, RunStoppedError, segment_files
@@ -222,8 +221,7 @@ def segment_images(
         >>> records[0]['name'], records[0]['size']
         ('flower', [32, 24])
     """
-    if not os.fspath(out_dir):
-        raise ValueError("the output folder has no name: expected one, or '.' for the current one")
+    check_out_dir(out_dir)
     if workers is not None and workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
     unknown = [name for name in export if name not in EXPORTS]

@@ -1,6 +1,5 @@
 """One picture segmented by what a person marked on it."""
 
-import os
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
@@ -19,6 +18,7 @@ from dynaseg.photos.marks import (
     parse_mark,
     read_marks,
 )
+from dynaseg.photos.outputs import check_out_dir
 
 NEEDED = {
     SUBJECT: 'on the subject (--keep X,Y; green or 1 in a PNG)',
@@ -96,8 +96,7 @@ def cut_out(
             of what is around it.
         OSError: if the files cannot be written.
     """
-    if not os.fspath(out_dir):
-        raise ValueError("the output folder has no name: expected one, or '.' for the current one")
+    check_out_dir(out_dir)
     pixels = read_image(image)
     size = pixels.shape[:2]
     drawn = draw_marks(

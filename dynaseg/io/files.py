@@ -2,10 +2,12 @@
 
 import os
 import secrets
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 IMAGE_SUFFIXES = (
     '.jpg',
@@ -184,3 +186,23 @@ def take_evenly(items: Sequence, count: int | None) -> Sequence:
     if count is None or count >= len(items):
         return items
     return [items[index * len(items) // count] for index in range(count)]
+
+
+def is_whole(archive: Path | BinaryIO) -> bool:
+    """Tell whether an archive, such as PyTorch writes, is intact: records match their checksums.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryFile() as file:
+        ...     with zipfile.ZipFile(file, 'w') as records:
+        ...         records.writestr('a', 'text')
+        ...     before = is_whole(file)
+        ...     _ = file.truncate(20)
+        ...     before, is_whole(file)
+        (True, False)
+    """
+    try:
+        with zipfile.ZipFile(archive) as records:
+            return records.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError):
+        return False

@@ -3,7 +3,6 @@ import io
 import os
 import pickle
 import re
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from mmcv.utils import print_log
 from torch import Tensor, nn
 
-from dynaseg.io.files import write_file
+from dynaseg.io.files import is_whole, write_file
 
 SUFFIX = '.pt'
 DIGEST = re.compile('[0-9a-f]{32}')
@@ -206,14 +205,13 @@ class LevelMemory:
 
 def _read(path: Path) -> list[Tensor] | None:
     """Read the levels of an image, or None if the file is damaged."""
+    error = 'it is damaged'
     try:
-        content = path.read_bytes()
-        with zipfile.ZipFile(io.BytesIO(content)) as records:  # PyTorch ignores the checksums
-            damaged = records.testzip()
-        if damaged is None:
-            return torch.load(io.BytesIO(content), map_location='cpu', weights_only=True)
-        error = f'{damaged} does not match its checksum'
-    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as found:
+        content = io.BytesIO(path.read_bytes())
+        if is_whole(content):  # PyTorch ignores the checksums
+            content.seek(0)
+            return torch.load(content, map_location='cpu', weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as found:
         error = found
     print_log(f'{path} cannot be read and is recomputed: {error}', 'dynaseg')
     return None

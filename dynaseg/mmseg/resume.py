@@ -4,7 +4,6 @@ import logging
 import os
 import random
 import re
-import zipfile
 from pathlib import Path
 
 import mmcv.runner.iter_based_runner
@@ -18,7 +17,7 @@ from mmseg.core.utils import sync_random_seed
 from mmseg.utils import get_device, get_root_logger
 from torch.utils.data import DataLoader
 
-from dynaseg.io.files import atomic_write, remove_parts, write_file
+from dynaseg.io.files import atomic_write, is_whole, remove_parts, write_file
 from dynaseg.mmseg.checks.weights import describe_random_weights
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.finite import FiniteHook, describe_network
@@ -190,25 +189,6 @@ def find_latest_checkpoint(path: str, suffix: str = 'pth') -> str | None:
         f'no checkpoint in {folder}' if found is None else f'found {found}', get_root_logger()
     )
     return found
-
-
-def is_whole(path: Path) -> bool:
-    """Tell whether a checkpoint is intact: each of its records matches its checksum.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.NamedTemporaryFile(suffix='.pth') as file:
-        ...     torch.save({'meta': {}}, file.name)
-        ...     before = is_whole(Path(file.name))
-        ...     os.truncate(file.name, 100)
-        ...     before, is_whole(Path(file.name))
-        (True, False)
-    """
-    try:
-        with zipfile.ZipFile(path) as records:
-            return records.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError):
-        return False
 
 
 def save_checkpoint(runner: IterBasedRunner, *args, **kwargs) -> None:

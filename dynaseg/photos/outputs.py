@@ -1,7 +1,9 @@
 """The files of a segmented image, and its record."""
 
 import math
+import os
 from hashlib import blake2b
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,18 @@ def describe_content(content: bytes) -> list:
         [6, '3537ed74d4bb898d']
     """
     return [len(content), blake2b(content, digest_size=8).hexdigest()]
+
+
+def check_out_dir(out_dir: str | PathLike) -> None:
+    """Check that the folder of the outputs, which need not exist, can be one.
+
+    Raises:
+        ValueError: if it has no name, or is a file.
+    """
+    if not os.fspath(out_dir):
+        raise ValueError("the output folder has no name: expected one, or '.' for the current one")
+    if Path(out_dir).exists() and not Path(out_dir).is_dir():
+        raise ValueError(f'{out_dir} is a file: the outputs need a folder')
 
 
 def is_output_folder(folder: Path) -> bool:

@@ -66,8 +66,6 @@ class Results:
         path = self.out_dir / RECORDS_NAME
         if not path.exists() or not path.stat().st_size:
             self._refuse_foreign_files()
-        if self.out_dir.exists() and not self.out_dir.is_dir():
-            raise ValueError(f'{self.out_dir} is a file: the outputs need a folder')
         self.out_dir.mkdir(parents=True, exist_ok=True)
         try:
             self._records = RecordFile(path)

@@ -9,10 +9,11 @@ from mmcv.runner import HOOKS, Hook
 from mmseg.utils import get_root_logger
 from short_training import scramble, tiny_config, train
 
+from dynaseg.io.files import is_whole
 from dynaseg.mmseg import resume, training_data
 from dynaseg.mmseg.configs import find_config
 from dynaseg.mmseg.errors import UserError
-from dynaseg.mmseg.resume import find_latest_checkpoint, is_whole
+from dynaseg.mmseg.resume import find_latest_checkpoint
 from dynaseg.mmseg.training_data import TrainingSampler
 
 PLAIN = 'fsf_plain-cnn_100_sample.py'

@@ -86,6 +86,9 @@ def test_other_colours_and_sizes_and_files_are_refused(tmp_path):
     Image.new('RGB', (4, 3)).save(tmp_path / 'marks.jpg')
     with pytest.raises(ImageReadError, match=r'marks must be a PNG, .* as they were painted$'):
         read_marks(tmp_path / 'marks.jpg', make_photo(3, 4))
+    (tmp_path / 'words.png').write_text('no image')
+    with pytest.raises(ImageReadError, match='marks must be a PNG'):
+        read_marks(tmp_path / 'words.png', make_photo(3, 4))
     content = (tmp_path / 'blue.png').read_bytes()
     (tmp_path / 'blue.png').write_bytes(content[:50])
     with pytest.raises(ImageReadError, match='the marks cannot be read: '):
