@@ -138,6 +138,31 @@ def test_swapping_the_backbone_is_one_config(tmp_path, swap):
     train_an_iteration(model)
 
 
+BACKBONES = [
+    path
+    for path in sorted((ROOT / '_base_' / 'models').glob('dynaseg_*.py'))
+    if f'fsf_{path.stem.removeprefix("dynaseg_")}_200_camvid' in {path.stem for path in PATHS}
+]
+
+
+@pytest.mark.parametrize('path', BACKBONES, ids=lambda path: path.stem)
+def test_every_backbone_takes_the_place_shown_in_the_docs(tmp_path, monkeypatch, path):
+    page = (ROOT.parent / 'docs' / 'backbones.md').read_text(encoding='utf-8')
+    code = re.search(r'<!-- file: mine.py -->\n```python\n(.*?)```', page, re.DOTALL)[1]
+    assert code.count('models/dynaseg_r50') == 1
+    monkeypatch.chdir(tmp_path)
+    code = code.replace('models/dynaseg_r50', f'models/{path.stem}')
+    scope = Config.fromfile(str(path)).model.backbone.type.rpartition('.')[0]
+    if scope:
+        code += f"custom_imports = dict(imports=['dynaseg.mmseg', '{scope}.models'])"
+    Path('mine.py').write_text(code)
+    config = load_config('mine.py')
+    assert config.data.test.type == 'LabelledFolderDataset'
+    model = build(config)
+    assert model.decode_head.num_classes == 4
+    assert config.model.backbone == Config.fromfile(str(path)).model.backbone | {'init_cfg': None}
+
+
 def list_steps(pipeline):
     """Every step of a pipeline, those inside of others too."""
     for step in pipeline:
