@@ -154,7 +154,7 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
         max_megabytes: size above which an upload is rejected.
 
     Raises:
-        OSError: if the port is taken.
+        OSError: if it cannot listen there, as where the port is taken.
     """
     try:
         page.queue(max_size=20).launch(
@@ -172,8 +172,11 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
     except OSError as error:
         if 'empty port' not in str(error):
             raise
-        taken = 'no port is free' if port is None else f'port {port} is taken'
-        raise OSError(f'{taken}: choose another one with --port') from error
+        place = host if port is None else f'{host}:{port}'
+        raise OSError(
+            f'cannot listen at {place}: the port is taken, or the address is not of this machine; '
+            'choose others with --port and --host'
+        ) from error
     shown = find_own_address() if host == '0.0.0.0' else host
     print(f'DynaSeg runs at http://{shown}:{page.server_port} (Ctrl-C to stop)', flush=True)
     page.block_thread()

@@ -1,3 +1,4 @@
+import math
 from os import PathLike
 
 import torch
@@ -30,15 +31,18 @@ def serve_app(
 
     Raises:
         ImportError: if Gradio is not installed; it says how to install it.
-        OSError: if the port is taken.
-        ValueError: if a limit is not positive, or config, checkpoint or device are invalid.
+        OSError: if it cannot listen there, as where the port is taken.
+        ValueError: if a limit is not positive or not finite, there is no such port, or config,
+            checkpoint or device are invalid.
     """
     from dynaseg.app.page import launch, make_page  # which needs Gradio
 
     limits = {'max_megabytes': max_megabytes, 'max_megapixels': max_megapixels, 'timeout': timeout}
     for name, limit in limits.items():
-        if not limit > 0:
-            raise ValueError(f'{name} must be positive, got {limit}')
+        if not 0 < limit < math.inf:
+            raise ValueError(f'{name} must be positive and finite, got {limit}')
+    if port is not None and not 0 < port < 65536:
+        raise ValueError(f'port must be from 1 to 65535, got {port}')
     predictor, _ = load_predictor(config, checkpoint, device)
     segmenter = Segmenter(Opening(predictor, max_megapixels), timeout)
     try:

@@ -8,6 +8,7 @@ from PIL import Image
 
 ORIENTATION_TAG = 0x0112  # of TIFF and EXIF
 _FULL_SCALES = (1, 255, 1023, 4095, 16383, 65535)
+_PROFILE_TAG = 34675  # of TIFF: an ICC profile
 _ALPHA = (1, 2)  # of TIFF's ExtraSamples: other bands are no transparency
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # of its PhotometricInterpretation
 
@@ -46,7 +47,7 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
     Returns:
         Its first three bands or, where there are fewer, its first one: RGB or grey, or RGBA where
         a band is its transparency; scaled by :func:`to_8_bits`, all bands alike. Its EXIF data has
-        the orientation.
+        the orientation, and its ``info`` the ICC profile, if there is one.
 
     Raises:
         ValueError: if its colours are of another kind, it is too large (see
@@ -65,6 +66,7 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
             raise Image.DecompressionBombError
         bands = page.asarray().reshape(page.shaped)[:, 0]  # (S, H, W, s), S or s is 1
         orientation = page.tags.valueof(ORIENTATION_TAG, 1)
+        profile = page.tags.valueof(_PROFILE_TAG)
     bands = bands.transpose(1, 2, 0, 3).reshape(page.imagelength, page.imagewidth, -1)
     number = 3 if bands.shape[2] >= 3 else 1
     pixels = to_8_bits(bands[..., :number])
@@ -75,6 +77,8 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
         pixels = np.dstack([np.repeat(pixels, 3 // number, axis=2), alpha])
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     image.getexif()[ORIENTATION_TAG] = orientation
+    if isinstance(profile, bytes):
+        image.info['icc_profile'] = profile
     return image
 
 

@@ -1,8 +1,10 @@
 import io
+import lzma
 import math
 import os
 import struct
 import warnings
+import zlib
 from os import PathLike
 from pathlib import Path
 
@@ -38,6 +40,8 @@ _DAMAGE = (
     RuntimeError,
     EOFError,
     struct.error,
+    zlib.error,
+    lzma.LZMAError,
 )
 
 _BITS_TAG = 258  # of TIFF
@@ -88,7 +92,8 @@ def read_image(path: str | PathLike) -> np.ndarray:
     Values beyond 8 bits (16-bit, 32-bit, floating point) are divided by the smallest of 1 (floating
     point alone), 255, 1023, 4095, 16383 and 65535 that reaches the brightest, so that the 10, 12
     and 14 bits of cameras and microscopes use the full range; where none does, or a value is
-    negative, the range between the extremes is stretched. NaN and infinities become 0.
+    negative, the range between the extremes is stretched. NaN and infinities become 0. (Colour PNGs
+    of 16 bits are divided by 65535: Pillow reads their upper 8 bits.)
 
     Args:
         path: the file.

@@ -144,18 +144,20 @@ def describe_regions(regions: np.ndarray) -> Iterator[dict]:
         if place is None:
             continue
         rows, columns = place
-        mask = np.zeros(regions.shape[::-1], dtype=bool)  # COCO runs down the columns
-        mask[columns, rows] = (regions[place] == label).T
+        height, width = size
+        strip = np.zeros((columns.stop - columns.start, height), dtype=bool)  # COCO runs down them
+        strip[:, rows] = (regions[place] == label).T
+        before, after = columns.start * height, (width - columns.stop) * height
         yield {
             'category_id': CATEGORY['id'],
-            'segmentation': {'size': size, 'counts': encode_mask(mask)},
+            'segmentation': {'size': size, 'counts': encode_mask(strip, before, after)},
             'bbox': [
                 columns.start,
                 rows.start,
                 columns.stop - columns.start,
                 rows.stop - rows.start,
             ],
-            'area': int(mask.sum()),
+            'area': int(strip.sum()),
             'iscrowd': 0,
         }
 
@@ -189,8 +191,16 @@ def describe_mask(mask: np.ndarray) -> dict:
     return annotation | {'segmentation': polygons}
 
 
-def encode_mask(mask: np.ndarray) -> list[int]:
+def encode_mask(mask: np.ndarray, before: int = 0, after: int = 0) -> list[int]:
     """Count the runs of a mask, in its order: how many are off, on, off, and so on.
+
+    Args:
+        mask: bool, of any shape.
+        before: pixels before it, all off.
+        after: pixels after it, all off.
+
+    Returns:
+        The lengths of the runs. The first is 0 where the mask begins with what is on.
 
     Examples:
         >>> encode_mask(np.array([[True, True], [False, True]]))
@@ -198,7 +208,10 @@ def encode_mask(mask: np.ndarray) -> list[int]:
     """
     flat = mask.ravel()
     changes = np.flatnonzero(np.diff(flat, prepend=False))
-    return np.diff(changes, prepend=0, append=flat.size).tolist()
+    if after and flat[-1]:
+        changes = np.append(changes, flat.size)
+    ends = np.append(before + changes, before + flat.size + after)
+    return np.diff(ends, prepend=0).tolist()
 
 
 def check_geotiff(out_dir: Path, files: Iterable[Path]) -> None:

@@ -134,7 +134,7 @@ def read_marks(path: str | PathLike, photo: np.ndarray) -> np.ndarray:
     except UnidentifiedImageError as error:
         reason = 'marks must be a PNG, in which colours are as they were painted'
         raise ImageReadError(path, reason) from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageReadError(path, f'the marks cannot be read: {error}') from error
     if pixels.shape[:2] != photo.shape[:2]:
         found, expected = (f'{one[1]} x {one[0]}' for one in (pixels.shape, photo.shape))

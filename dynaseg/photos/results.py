@@ -138,7 +138,7 @@ class Results:
     def save(self) -> None:
         """Write the pages that are not up to date."""
         start = time.monotonic()
-        for page in sorted(self._stale_pages):
+        for page in sorted(self._stale_pages, reverse=True):  # the first one says that all are done
             numbers = range(PAGE_SIZE * page, min(PAGE_SIZE * (page + 1), len(self._records)))
             records = [self._records[number] for number in numbers]
             legend = self._legend if page == 0 else None

@@ -38,7 +38,3 @@ def _do(job: str, task: object) -> tuple[object, Exception | None]:
 def load_job(job: str) -> Callable:
     """Load a pickled job from its file, once."""
     return pickle.loads(Path(job).read_bytes())
-
-
-if __name__ == '__main__':
-    main()

@@ -34,12 +34,16 @@ class Worker:
     """
 
     def __init__(self, job: Path) -> None:
+        # With -m, modules in the current folder would come before all others of their name.
         paths = [path or os.getcwd() for path in sys.path]
+        start = (
+            f'import sys; sys.path[:] = {paths!r}; from dynaseg.photos.worker import main; main()'
+        )
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'dynaseg.photos.worker', str(job)],
+            [sys.executable, '-c', start, str(job)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | ONE_THREAD | {'PYTHONPATH': os.pathsep.join(paths)},
+            env=os.environ | ONE_THREAD,
             start_new_session=True,
         )
 

@@ -147,9 +147,18 @@ def test_a_port_that_is_taken_is_named():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(
-            OSError, match=rf'^port {port} is taken: choose another one with --port'
+            OSError, match=rf'^cannot listen at 127.0.0.1:{port}: the port is taken, .* with --port'
         ):
             serve_app(host='127.0.0.1', port=port)
+
+
+@pytest.mark.parametrize('options', [{'port': 99999}, {'max_megabytes': float('inf')}])
+def test_limits_and_ports_that_are_none_are_refused(options):
+    from dynaseg.app.serve import serve_app
+
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=rf'^{name} must be .*, got {value}$'):
+        serve_app(**options)
 
 
 def test_other_machines_are_told_an_address():

@@ -288,6 +288,19 @@ def test_damaged_files_are_read_or_refused(tmp_path, monkeypatch, damaged_files)
     assert all(message.startswith(f'{path}: ') for message in refused)
 
 
+@pytest.mark.parametrize('compression', ['zlib', 'lzma'])
+def test_damaged_compression_is_damage(tmp_path, picture, compression):
+    values = picture.astype(np.float32)
+    path = write_tiff(tmp_path, values, photometric='rgb', compression=compression)
+    with tifffile.TiffFile(path) as file:
+        (start,), (length,) = file.pages.first.dataoffsets, file.pages.first.databytecounts
+    content = bytearray(path.read_bytes())
+    content[start + length // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ImageReadError, match=r'deep\.tif: damaged \('):
+        read_image(path)
+
+
 def write_tiff(tmp_path, values, **options):
     path = tmp_path / 'deep.tif'
     tifffile.imwrite(path, values, **options)
@@ -368,6 +381,16 @@ def swapped_profile():
 def test_colours_of_a_profile_become_srgb(tmp_path, swapped_profile, name, mode):
     image = Image.new('RGB', (16, 16), (250, 20, 20)).convert(mode)
     red, _, blue = read_image(save(tmp_path, image, name, icc_profile=swapped_profile))[8, 8]
+    assert red < 60 < 240 < blue
+
+
+@pytest.mark.parametrize('alpha', [False, True])
+def test_deep_colours_of_a_profile_become_srgb(tmp_path, swapped_profile, alpha):
+    values = np.full((16, 16, 3 + alpha), 65535, np.uint16)
+    values[..., :3] = np.array([250, 20, 20]) * 257
+    extra = {'extrasamples': ['unassalpha']} if alpha else {}
+    path = write_tiff(tmp_path, values, photometric='rgb', iccprofile=swapped_profile, **extra)
+    red, _, blue = read_image(path)[8, 8]
     assert red < 60 < 240 < blue
 
 

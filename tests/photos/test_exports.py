@@ -137,6 +137,18 @@ def test_an_export_that_cannot_be_written_costs_no_image(tmp_path, photos, monke
     assert caught.value.segmented == 1
 
 
+@pytest.mark.parametrize('seed', range(4))
+def test_runs_of_a_region_are_those_of_its_whole_mask(seed):
+    regions = np.random.default_rng(seed).integers(0, 6, (5, 7))
+    for annotation in describe_regions(regions):
+        counts = annotation['segmentation']['counts']
+        values = np.repeat(np.arange(len(counts)) % 2, counts)
+        mask = values.reshape(7, 5).T.astype(bool)
+        assert len(np.unique(regions[mask])) == 1
+        assert mask.sum() == annotation['area'] == (regions == regions[mask][0]).sum()
+        assert min(counts[1:]) > 0
+
+
 def test_the_last_of_256_regions_is_described():
     regions = np.arange(256, dtype=np.uint8).reshape(16, 16)  # as files of 8 bits are read
     annotations = [*describe_regions(regions)]

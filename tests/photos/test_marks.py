@@ -95,6 +95,13 @@ def test_other_colours_and_sizes_and_files_are_refused(tmp_path):
         read_marks(tmp_path / 'blue.png', make_photo(3, 4))
 
 
+def test_marks_of_more_pixels_than_pillow_allows_are_refused(tmp_path, monkeypatch):
+    Image.new('L', (40, 40)).save(tmp_path / 'marks.png')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 400)
+    with pytest.raises(ImageReadError, match=r'the marks cannot be read: .* decompression bomb'):
+        read_marks(tmp_path / 'marks.png', make_photo(3, 4))
+
+
 @pytest.mark.parametrize(
     ('green', 'red'), [((0, 255, 0), (255, 0, 0)), ((0, 176, 80), (224, 32, 32))]
 )

@@ -6,7 +6,8 @@ from PIL import Image
 from running import SETTINGS, check_outputs, list_outputs, load, run
 from stand_ins import Counting
 
-from dynaseg.photos.page import PAGE_SIZE
+from dynaseg.io.files import write_file
+from dynaseg.photos.page import PAGE_SIZE, page_name
 from dynaseg.photos.results import Results
 
 
@@ -67,6 +68,26 @@ def test_pages_are_of_a_hundred_images_and_only_stale_ones_are_written(tmp_path)
     assert 'href="index-2.html"' in texts[0]
     assert 'href="index-3.html"' not in texts[0]
     assert f'{2 * PAGE_SIZE + 1} skipped' in texts[0]
+
+
+def test_pages_that_an_interrupted_run_left_out_are_written_by_the_next(tmp_path, monkeypatch):
+    def write(path, content):
+        if path.name == 'index-2.html':
+            raise KeyboardInterrupt
+        write_file(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Results, 'save', lambda self: None)
+        results = Results(tmp_path, SETTINGS)
+        for number in range(2 * PAGE_SIZE + 1):
+            results.add(failed(number))
+    with monkeypatch.context() as patch:
+        patch.setattr('dynaseg.photos.results.write_file', write)
+        with pytest.raises(KeyboardInterrupt):
+            results.close()
+    Results(tmp_path, SETTINGS).close()
+    texts = [(tmp_path / page_name(number)).read_text() for number in range(3)]
+    assert [text.count('<li>') for text in texts] == [PAGE_SIZE, PAGE_SIZE, 1]
 
 
 def test_pages_are_not_written_more_often_than_is_cheap(tmp_path, monkeypatch):

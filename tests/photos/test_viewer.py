@@ -85,6 +85,19 @@ class Viewer:
         else:
             chain.send_keys(keys).perform()
 
+    def hold_files(self):
+        """Hold back what the page loads from now on."""
+        self.driver.execute_script(
+            'window.held = []; document.head.append = (script) => held.push(script)'
+        )
+
+    def release_file(self, number):
+        """Let one of the files that are held back come."""
+        script = 'Node.prototype.appendChild.call(document.head, held[arguments[0]])'
+        self.driver.execute_script(script, number)
+        loaded = 'return !held[arguments[0]].isConnected'  # the page takes it away
+        self.wait(lambda: self.driver.execute_script(loaded, number))
+
     def do(self, action):
         self.find(f'[data-do={action}]').click()
 
@@ -174,6 +187,31 @@ def test_what_is_clicked_is_saved_at_the_photographs_own_size(desktop, page, nam
     assert np.array_equal(cut_out[..., 3], 255 * expected)
     difference = cut_out[..., :3][expected].astype(int) - image[expected]
     assert np.abs(difference).mean() < 8  # by JPEG, of squares of a few pixels
+
+
+def test_what_was_selected_is_saved_though_it_is_cleared_meanwhile(desktop):
+    regions, shape = make_hierarchy('small').cut_to(5), SIZES['small']
+    desktop.open('small')
+    desktop.click(shape[0] // 2, shape[1] // 2, shape)
+    desktop.hold_files()
+    desktop.do('mask')
+    desktop.do('clear')
+    desktop.release_file(0)
+    mask = desktop.saved_mask('small')
+    assert np.array_equal(mask, regions == regions[shape[0] // 2, shape[1] // 2])
+
+
+def test_an_image_that_comes_late_does_not_replace_the_one_on_view(desktop):
+    desktop.open('large')
+    desktop.press('\ue00c')  # Escape
+    desktop.hold_files()
+    desktop.find('a.picture').click()
+    desktop.do('next')
+    desktop.release_file(1)
+    desktop.wait(lambda: desktop.find('#viewer[open]:not(.loading)'))
+    photo = desktop.find('.frame img').get_attribute('src')
+    desktop.release_file(0)
+    assert desktop.find('.frame img').get_attribute('src') == photo
 
 
 def describe_share(mask):

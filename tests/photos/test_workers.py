@@ -53,6 +53,13 @@ def wait_for_end(process):
     assert ended, f'process {process} goes on'
 
 
+def test_modules_in_the_current_folder_are_not_those_of_workers(tmp_path, photos, monkeypatch):
+    (photos / 'calendar.py').write_text('raise SystemExit')
+    monkeypatch.chdir(photos)
+    records = run(photos, tmp_path / 'out', workers=2)
+    assert not any('error' in record for record in records)
+
+
 def test_the_number_of_workers_changes_no_result(tmp_path, photos):
     (photos / 'd.png').write_text('no image')
     make_red(photos, 'b')

@@ -117,11 +117,12 @@ class Viewer {
     this.enable();
     try {
       const data = await loadData(`viewer/${link.dataset.file}.js`);
+      if (this.link !== link) return; // the user has gone on to another image
       this.photo.src = data.photo;
       await this.photo.decode();
       if (this.link === link) this.show(data);
     } catch (error) {
-      this.say(error.message);
+      if (this.link === link) this.say(error.message);
     }
   }
 
@@ -247,8 +248,9 @@ class Viewer {
   async save(draw, kind) {
     if (!this.hasSelection()) return;
     this.say('Saving');
-    const { data, selected } = this; // the user may go on to another image
+    const { data } = this; // the user may go on, to another selection or image
     const { name } = data;
+    const selected = this.selected.slice();
     try {
       const full = await loadData(`viewer_full/${this.link.dataset.file}.js`);
       const canvas = (await draw(full, selected)) ?? (await draw(data, selected));
