@@ -233,7 +233,6 @@ def test_fitted_images_do_not_depend_on_batches_or_processes(run, folder, root, 
 
     script = [*launcher('script', root, 'test'), config, 'scratch://']
     test('once', *script)
-    test('again', *script)
     test('in_batches', *script, batch=3)
     test('by_two', 'bash', root / 'tools' / 'dist_test.sh', config, 'scratch://', 2)
     assert 0.2 < reports[0]['mIoU'] < 1
