@@ -1,13 +1,35 @@
 """Files: written whole or not at all, and image files found below folders."""
 
+import lzma
 import os
 import secrets
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+# What decoders raise on damaged files, which depends on the format, on what is damaged and on the
+# decoder's version: mostly OSError, but also what indexing, unpacking or dividing by the damaged
+# values raises.
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
 
 IMAGE_SUFFIXES = (
     '.jpg',
@@ -204,5 +226,5 @@ def is_whole(archive: Path | BinaryIO) -> bool:
     try:
         with zipfile.ZipFile(archive) as records:
             return records.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError):
+    except DAMAGE:
         return False

@@ -1,10 +1,7 @@
 import io
-import lzma
 import math
 import os
-import struct
 import warnings
-import zlib
 from os import PathLike
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 
 from dynaseg.io.deep import ORIENTATION_TAG, read_deep_tiff, to_8_bits
+from dynaseg.io.files import DAMAGE
 
 try:
     import pillow_heif
@@ -24,24 +22,6 @@ FORMATS = (
     *('JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP', 'GIF'),
     *['AVIF'] * bool(features.check('avif')),
     *['HEIF'] * (pillow_heif is not None),
-)
-
-# What Pillow's decoders raise on damaged files, which depends on the format, on what is damaged and
-# on Pillow's version: mostly OSError, but also what indexing, unpacking or dividing by the damaged
-# values raises.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    lzma.LZMAError,
 )
 
 _BITS_TAG = 258  # of TIFF
@@ -137,7 +117,7 @@ def read_image(path: str | PathLike) -> np.ndarray:
         raise ImageReadError(
             path, f'more than {limit / 1e6:.0f} megapixels; {LIMIT_VARIABLE}=... raises the limit'
         ) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = getattr(error, 'strerror', None) or f'damaged ({_describe(error)})'
         raise ImageReadError(path, reason) from error
 
@@ -156,7 +136,7 @@ def _open_upright(path: Path) -> Image.Image:
         return _upright(read_deep_tiff(path))
     try:
         return _upright(read_deep_tiff(path))
-    except _DAMAGE:  # such as compressed by LZW: colours have the 8 bits then that Pillow takes
+    except DAMAGE:  # such as compressed by LZW: colours have the 8 bits then that Pillow takes
         return upright
 
 
@@ -168,7 +148,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """Turn an image as its EXIF orientation says; a damaged EXIF block costs only the turn."""
     try:
         orientation = image.getexif().get(ORIENTATION_TAG)
-    except _DAMAGE:
+    except DAMAGE:
         return image
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 

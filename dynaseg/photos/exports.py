@@ -139,12 +139,11 @@ def describe_regions(regions: np.ndarray) -> Iterator[dict]:
         >>> first['segmentation'], first['bbox'], first['area']
         ({'size': [2, 3], 'counts': [0, 2, 1, 1, 2]}, [0, 0, 2, 2], 3)
     """
-    size = list(regions.shape)
+    height, width = size = list(regions.shape)
     for label, place in enumerate(ndimage.find_objects(regions.astype(np.int32) + 1)):
         if place is None:
             continue
         rows, columns = place
-        height, width = size
         strip = np.zeros((columns.stop - columns.start, height), dtype=bool)  # COCO runs down them
         strip[:, rows] = (regions[place] == label).T
         before, after = columns.start * height, (width - columns.stop) * height

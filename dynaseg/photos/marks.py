@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
 from scipy import ndimage
 
+from dynaseg.io.files import DAMAGE
 from dynaseg.io.reading import ImageReadError
 
 SUBJECT, BACKGROUND = 0, 1
@@ -134,7 +135,7 @@ def read_marks(path: str | PathLike, photo: np.ndarray) -> np.ndarray:
     except UnidentifiedImageError as error:
         reason = 'marks must be a PNG, in which colours are as they were painted'
         raise ImageReadError(path, reason) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         raise ImageReadError(path, f'the marks cannot be read: {error}') from error
     if pixels.shape[:2] != photo.shape[:2]:
         found, expected = (f'{one[1]} x {one[0]}' for one in (pixels.shape, photo.shape))

@@ -1,4 +1,6 @@
+import io
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ from PIL import Image
 
 from dynaseg.io.files import (
     atomic_write,
+    is_whole,
     name_some,
     remove_parts,
     take_evenly,
@@ -17,6 +20,23 @@ from dynaseg.io.files import (
 
 def names_below(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file())
+
+
+def test_damage_of_an_archive_is_noticed_and_no_error():
+    buffer = io.BytesIO()
+    records = {'version': b'3\n', 'data/0': bytes(range(64))}
+    with zipfile.ZipFile(buffer, 'w') as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    content = buffer.getvalue()
+    assert is_whole(buffer)
+    verdicts = []
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        verdicts.append(is_whole(io.BytesIO(damaged)))
+    start = content.index(records['data/0'])
+    assert not any(verdicts[start : start + 64])
 
 
 def test_a_file_takes_its_place_when_it_is_whole(tmp_path):

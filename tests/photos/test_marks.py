@@ -95,6 +95,21 @@ def test_other_colours_and_sizes_and_files_are_refused(tmp_path):
         read_marks(tmp_path / 'blue.png', make_photo(3, 4))
 
 
+def test_damaged_marks_are_read_or_refused(tmp_path):
+    Image.fromarray(np.eye(4, dtype=np.uint8)).save(tmp_path / 'marks.png')
+    content = (tmp_path / 'marks.png').read_bytes()
+    refused = 0
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        (tmp_path / 'marks.png').write_bytes(damaged)
+        try:
+            read_marks(tmp_path / 'marks.png', make_photo(4, 4))
+        except ImageReadError:
+            refused += 1
+    assert refused > len(content) / 2
+
+
 def test_marks_of_more_pixels_than_pillow_allows_are_refused(tmp_path, monkeypatch):
     Image.new('L', (40, 40)).save(tmp_path / 'marks.png')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 400)
