@@ -17,7 +17,8 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm import tqdm
 
 from dynaseg.mmseg.build import list_parts
-from dynaseg.mmseg.checks.parts import check_dataset
+from dynaseg.mmseg.checks.errors import ConfigError
+from dynaseg.mmseg.checks.settings import check_settings, refuse_new_keys
 from dynaseg.mmseg.configs import Config, load_config, merge_options
 from dynaseg.mmseg.datasets import RegionEvaluationMixin
 from dynaseg.mmseg.training_data import build_dataloader, seeded
@@ -86,7 +87,6 @@ def check(config: Config, subset: str, workers: int) -> Iterator[str]:
     """
     default = {} if subset == 'train' else {'test_mode': True}
     try:
-        check_dataset(f'data.{subset}', config.data[subset])
         dataset = build_dataset(config.data[subset], default)
     except (ValueError, TypeError, OSError) as error:
         yield str(error)
@@ -129,9 +129,16 @@ def main(arguments: list[str] | None = None) -> int:
     if options.workers < 1:
         parser.error(f'--workers must be at least 1, got {options.workers}')
     try:
-        config = merge_options(load_config(options.config), options.cfg_options)
+        config = load_config(options.config)
+        refuse_new_keys(config, options.cfg_options)
+        config = merge_options(config, options.cfg_options)
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    try:
+        check_settings(config)
+    except ConfigError as error:
+        print(f'{error}\nconfig: 1 problem', file=sys.stderr)
+        return 1
     checked, failed = [], False
     for subset in options.subsets:
         if subset not in config.data or config.data[subset] in checked:

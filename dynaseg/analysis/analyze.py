@@ -15,7 +15,7 @@ from dynaseg.analysis.naming_page import write_naming_page
 from dynaseg.analysis.probe import train_probe
 from dynaseg.analysis.survey import survey_clusters
 from dynaseg.io.files import take_evenly, write_file
-from dynaseg.io.names import ClusterNames, hash_file, read_names, write_names
+from dynaseg.io.names import ClusterNames, hash_file, read_names_of, write_names
 from dynaseg.mmseg.build import build_segmentor_from, list_parts
 from dynaseg.mmseg.checks.parts import check_dataset
 from dynaseg.mmseg.configs import load_config, name_config
@@ -110,9 +110,12 @@ def analyze_clusters(
             f'{name_config(config)}: test_cfg.fit makes clusters for each image; there are none of '
             'the data set to show'
         )
-    given = None if names is None else read_names(names)
+    given = None if names is None else read_names_of(names, checkpoint)
     if given is not None:
-        given.number_labels(segmentor.num_classes)  # which rejects those of other clusters
+        try:
+            given.number_labels(segmentor.num_classes)  # which rejects those of other clusters
+        except ValueError as error:
+            raise ValueError(f'{names}: {error}') from error
     kind = DATASETS.get(data.test['type'])
     has_classes = isinstance(kind, type) and issubclass(kind, ClusterEvaluationMixin)
     # Without classes its images are not read, and need not exist.
@@ -143,9 +146,10 @@ def analyze_clusters(
         chosen = take_evenly(files, naming_images)
         place = f'{len(chosen)} of the {len(files)} images of data.{subset}'
         name = analysis['config']
+        person = f'a person, by the pictures of {place} of {name}'
         facts = {
             'title': f'{name} · {analysis["checkpoint"] or "fresh weights"} · {place}',
-            'made_from': f'a person, by the pictures of {place} of {name}',
+            'made_from': person if given is None else f'{given.made_from}; then {person}',
             'checkpoint_sha256': sha256,
         }
         classes = test_set.CLASSES if has_classes else ()

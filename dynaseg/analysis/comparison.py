@@ -96,7 +96,9 @@ def _draw_pictures(
 ) -> dict[str, str]:
     """Draw images beside their label maps; returns the files below ``out_dir``, by image name."""
     clusters = distinct_palette(len(matched))
-    palette = dataset.PALETTE or distinct_palette(len(dataset.CLASSES)).tolist()
+    palette = dataset.PALETTE  # lists or, where MMSegmentation draws one at random, an array
+    if palette is None:
+        palette = distinct_palette(len(dataset.CLASSES))
     classes = np.array([*palette, UNMATCHED], np.uint8)  # -1, the last, is unmatched
     truths = np.full((256, 3), IGNORED, np.uint8)
     truths[: len(palette)] = palette

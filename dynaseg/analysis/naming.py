@@ -38,7 +38,8 @@ def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> Cluste
     chosen = range(0, len(dataset), every)
     with segmentor.unrefined():
         assignment = match_naming(count_clusters(segmentor, dataset, chosen))
-    names = {cluster: dataset.CLASSES[kind] for cluster, kind in enumerate(assignment) if kind >= 0}
+    classes = [name.strip() for name in dataset.CLASSES]  # ADE20K has 'bed '
+    names = {cluster: classes[kind] for cluster, kind in enumerate(assignment) if kind >= 0}
     return ClusterNames(names, f'labels of {len(chosen)} of {len(dataset)} training images')
 
 

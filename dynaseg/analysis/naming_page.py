@@ -78,12 +78,14 @@ def write_naming_page(
             for label, cluster in enumerate(clusters)
         ],
         'images': len(files),
-        'suggestions': list(suggestions),
+        'suggestions': [name.strip() for name in suggestions],  # ADE20K has 'bed '
         'names': {str(cluster): name for cluster, name in (names or {}).items()},
         'madeFrom': facts.get('made_from', 'a person, from pictures'),
         'checkpoint': facts.get('checkpoint_sha256'),
     }
-    data['id'] = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+    # By it the browser finds the names again: of a checkpoint, whatever pictures the page shows.
+    known = [data['checkpoint'], len(clusters), data['names']] if data['checkpoint'] else data
+    data['id'] = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
     write_assets(ASSETS, out_dir)
     page = TEMPLATES.get_template('naming.html').render(data=data, title=facts.get('title', ''))
     write_file(out_dir / 'naming.html', page)

@@ -310,7 +310,9 @@ class Fitter:
             going = [row for row, fit in enumerate(fits) if not fit.stop_reason]
             if not going:
                 return
-            gradients = torch.autograd.grad(loss.sum(), tuple(weights.values()))
+            gradients = torch.autograd.grad(
+                loss.sum(), tuple(weights.values()), allow_unused=True, materialize_grads=True
+            )  # a network may have levels that its response does not use
             for name, gradient in zip(weights, gradients, strict=True):
                 buffers[name] = self.momentum * buffers[name] + gradient
             before = {name: value.detach() for name, value in weights.items()}

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+FLAT = 1e-6  # of an image's largest value: less spread than this is rounding
 CHANNELS_AT_ONCE = 4  # bounds the memory to some forty float32 maps of the image's size
 
 
@@ -50,11 +51,14 @@ class GuidedFilter:
         self.size = [-(-length // subsample) for length in guide.shape[2:]]
         guide = F.interpolate(guide, self.size, mode='area') if subsample > 1 else guide
         self.guide = guide.split(1, dim=1)
-        self.mean = self._box(guide).split(1, dim=1)
+        # Channels of grey images are correlated: in float32 the inverse would lose all its digits.
+        exact = guide.double()
+        mean = self._box(exact)
+        self.mean = mean.to(guide.dtype).split(1, dim=1)
         pairs = list(itertools.combinations_with_replacement(range(3), 2))
-        products = self._box(torch.cat([self.guide[i] * self.guide[j] for i, j in pairs], dim=1))
+        products = self._box(torch.cat([exact[:, [i]] * exact[:, [j]] for i, j in pairs], dim=1))
         (rr, rg, rb, gg, gb, bb) = (
-            products[:, n : n + 1] - self.mean[i] * self.mean[j] + (eps if i == j else 0.0)
+            products[:, [n]] - mean[:, [i]] * mean[:, [j]] + (eps if i == j else 0.0)
             for n, (i, j) in enumerate(pairs)
         )
         # The inverse of a symmetric 3 x 3 matrix at every pixel, by cofactors.
@@ -65,7 +69,11 @@ class GuidedFilter:
         )
         determinant = rr * cofactors[0][0] + rg * cofactors[0][1] + rb * cofactors[0][2]
         self.inverse = [
-            [cofactors[min(i, j)][max(i, j)] / determinant for j in range(3)] for i in range(3)
+            [
+                (cofactors[min(i, j)][max(i, j)] / determinant).to(guide.dtype)
+                for j in range(3)
+            ]
+            for i in range(3)
         ]
 
     def __call__(self, maps: Tensor) -> Tensor:
@@ -148,7 +156,9 @@ def filter_for(image: Tensor, radius: int, eps: float, subsample: int = 1) -> Gu
     """
     guide = image - image.mean(dim=(2, 3), keepdim=True)
     spread = guide.square().mean().sqrt()
-    return GuidedFilter(guide / spread, radius, eps, subsample) if spread > 0 else None
+    # A constant image may differ from its mean by rounding.
+    has_edges = spread > FLAT * image.abs().max()
+    return GuidedFilter(guide / spread, radius, eps, subsample) if has_edges else None
 
 
 class ProbabilityRefinement:

@@ -58,7 +58,7 @@ def estimate_num_clusters(
     scores = {}
     for k in candidates:
         if k >= colours:
-            break
+            continue
         labels = KMeans(k, n_init=1, random_state=seed).fit_predict(pixels)
         scores[k] = float(silhouette_score(distances, labels, metric='precomputed'))
     if not scores:

@@ -75,7 +75,7 @@ def resize_maps(maps: Tensor, size: Sequence[int], align_corners: bool = False) 
     """Resize maps, (N, C, h, w), to a size, (H, W), bilinearly, averaging where they shrink."""
     if maps.shape[2:] == torch.Size(size):
         return maps
-    shrinks = maps.shape[2] > size[0]
+    shrinks = maps.shape[2] > size[0] or maps.shape[3] > size[1]
     return F.interpolate(
         maps, size, mode='bilinear', align_corners=align_corners, antialias=shrinks
     )

@@ -47,7 +47,8 @@ class ClusterNames:
 
     Raises:
         ValueError: if a cluster is no integer of at least 0, a name is empty, has spaces around it,
-            is longer than 100 characters or is ``'unnamed'``, or there is none.
+            is longer than 100 characters, has characters that cannot be printed or is ``'unnamed'``,
+            or there is none.
 
     Examples:
         >>> names = ClusterNames({0: 'road', 2: 'car', 3: 'road'}, 'a person')
@@ -67,10 +68,12 @@ class ClusterNames:
         for cluster, name in self.names.items():
             if not isinstance(cluster, int) or cluster < 0:
                 raise ValueError(f'names are of clusters, integers of at least 0, got {cluster!r}')
-            if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or name != name.strip():
+            if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or (
+                name != name.strip() or not name.isprintable()
+            ):
                 raise ValueError(
                     f'cluster {cluster} has the name {name!r}: expected text of 1 to {MAX_NAME} '
-                    'characters without spaces around it'
+                    'characters on one line, without spaces around it'
                 )
             if name == UNNAMED:
                 raise ValueError(
@@ -124,12 +127,13 @@ class ClusterNames:
         """
         self._check(number)
         self.check_classes(classes)
+        classes = [name.strip() for name in classes]
         places = {name: place for place, name in enumerate(classes)}
         return np.array([places.get(self.names.get(cluster), -1) for cluster in range(number)])
 
     def check_classes(self, classes: Sequence[str]) -> None:
         """Raise ValueError unless each name is that of one of the classes."""
-        unknown = sorted(set(self.names.values()) - set(classes))
+        unknown = sorted(set(self.names.values()) - {name.strip() for name in classes})
         if unknown:
             raise ValueError(
                 f'{name_some([repr(name) for name in unknown])} are none of the classes '
@@ -159,7 +163,7 @@ def read_names(path: str | PathLike) -> ClusterNames:
         ValueError: if it is no such file; it names the file and what is wrong.
     """
     try:
-        content = json.loads(Path(path).read_text('utf-8'), object_pairs_hook=_refuse_twice)
+        content = json.loads(Path(path).read_text('utf-8-sig'), object_pairs_hook=_refuse_twice)
         if not isinstance(content, dict) or not isinstance(content.get('names'), dict):
             raise ValueError('expected {"names": {"0": "NAME", ...}, "made_from": "..."}')
         if unknown := sorted(content.keys() - KEYS):
@@ -168,7 +172,7 @@ def read_names(path: str | PathLike) -> ClusterNames:
         return ClusterNames(names, content.get('made_from'), content.get('checkpoint_sha256'))
     except FileNotFoundError as error:
         raise FileNotFoundError(f'no file of names {path}') from error
-    except ValueError as error:  # of JSON and UTF-8, too
+    except (ValueError, RecursionError) as error:  # of JSON and UTF-8, too
         raise ValueError(f'{path} holds no names of clusters: {error}') from error
 
 

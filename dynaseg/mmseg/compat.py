@@ -38,7 +38,7 @@ from torch.utils.data import Dataset
 from dynaseg.io.reading import ImageReadError
 from dynaseg.mmseg import batch_norm, resume
 from dynaseg.mmseg.checks.errors import find_root
-from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.configs import load_config, parse_value
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.training_data import build_dataloader
 
@@ -68,6 +68,7 @@ def apply() -> None:
         module.build_dataloader = build_dataloader
     mmseg.datasets.pipelines.formatting.to_tensor = to_tensor
     mmcv.utils.version_utils._minimal_ext_cmd = ask_git
+    mmcv.DictAction._parse_iterable = staticmethod(parse_value)  # its own removes spaces of paths
     make_trainings_resumable()
 
 
@@ -268,7 +269,10 @@ def run_mmseg_script(name: str) -> None:
     for module in (mmseg.datasets, mmseg.apis.train):
         module.build_dataset = build_dataset
     functions = runpy.run_path(str(script))
-    arguments = functions['parse_args']()
+    try:
+        arguments = functions['parse_args']()
+    except ValueError as error:  # of its options
+        stop(f'--cfg-options and the like take KEY=VALUE: {error}')
     try:
         config = load_config(arguments.config)
     except (OSError, ValueError) as error:

@@ -115,6 +115,45 @@ def merge_options(config: Config, options: Sequence[str]) -> Config:
     return changed
 
 
+def parse_value(text: str) -> object:
+    """Parse the value of an option, as MMCV does but for the spaces, which it removes.
+
+    Args:
+        text: a number, True, False, None, or text; or several values, with commas between and
+            perhaps in round or square brackets. Values may be in quotes.
+
+    Returns:
+        The value; a tuple of values in round brackets, a list of other ones.
+
+    Raises:
+        ValueError: if brackets do not match.
+
+    Examples:
+        >>> parse_value('(64, 1.5)'), parse_value("[('a', None)]"), parse_value('my photos')
+        ((64, 1.5), [('a', None)], 'my photos')
+    """
+    text = text.strip().strip('\'"').strip()
+    kind = {'()': tuple, '[]': list}.get(text[:1] + text[-1:])
+    if kind is None and ',' not in text:
+        return DictAction._parse_int_float_bool(text)
+    values, depth = [''], 0
+    for letter in text[1:-1] if kind else text:
+        depth += (letter in '([') - (letter in ')]')
+        if depth < 0:
+            break
+        if letter == ',' and not depth:
+            values.append('')
+        else:
+            values[-1] += letter
+    if depth:
+        raise ValueError(f'brackets of {text!r} do not match')
+    if kind is None and len(values) == 1:
+        return text  # whose commas are in brackets
+    if not values[-1].strip():  # after a last comma, or within empty brackets
+        values.pop()
+    return (kind or list)(map(parse_value, values))
+
+
 def name_config(config: Config) -> str:
     """Name a config for an error, by its file if it has one."""
     return config.filename or 'the config'

@@ -52,7 +52,8 @@ def build_predictor(
         if key not in config:
             raise ValueError(f'cfg-options: {key} is not in the config{suggest(key, config)}')
     config = merge_options(config, cfg_options)
-    names = names or (config.model.get('test_cfg') or {}).get('names')
+    if names is None:
+        names = (config.model.get('test_cfg') or {}).get('names')
     cluster_names = None if names is None else read_names_of(names, checkpoint)
     segmentor = build_segmentor_from(config, checkpoint, device, seed)
     try:

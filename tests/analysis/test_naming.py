@@ -1,6 +1,7 @@
 """What is shown of clusters, and the page on which they are named, in a browser."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -140,6 +141,14 @@ class Naming:
             Keys.CONTROL
         ).perform()
 
+    def answer(self, question, accept=True):
+        from selenium.webdriver.support import expected_conditions
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        alert = WebDriverWait(self.driver, SECONDS).until(expected_conditions.alert_is_present())
+        assert alert.text == question
+        alert.accept() if accept else alert.dismiss()
+
     @property
     def heading(self):
         return self.find('h2').text
@@ -203,7 +212,7 @@ def test_the_keyboard_names_and_merges(desktop, survey):
     assert dict(names.names) == expected
     assert names.made_from == 'a person </script>'
     assert names.checkpoint_sha256 == 'f0'
-    assert '5 of 44 named' in desktop.find('#progress').text
+    assert desktop.find('#progress').text.startswith('saved the names of 5 of 44 clusters')
 
 
 def test_the_mouse_does_all(desktop, survey):
@@ -234,10 +243,90 @@ def test_names_stay_and_files_of_names_are_opened(desktop, tmp_path):
     assert desktop.find('#progress').text.startswith('2 of 44 named')
     write_names(tmp_path / 'names.json', ClusterNames({0: 'a', 43: 'a', 2: 'b'}, 'a test'))
     desktop.find('#open').send_keys(str(tmp_path / 'names.json'))
+    desktop.answer('Replace the names of 2 clusters by those of names.json?', accept=False)
+    assert desktop.find('#progress').text.startswith('2 of 44 named')
+    desktop.find('#open').send_keys(str(tmp_path / 'names.json'))
+    desktop.answer('Replace the names of 2 clusters by those of names.json?')
     assert desktop.find('#progress').text.startswith('3 of 44 named')
-    (tmp_path / 'other.json').write_text('{"names": {"44": "a"}}')
+    desktop.driver.refresh()
+    desktop.save_by_key()
+    names = desktop.saved()
+    assert dict(names.names) == {0: 'a', 43: 'a', 2: 'b'}
+    assert names.made_from == 'a test; then a person </script>'
+
+
+@pytest.mark.parametrize(
+    ('content', 'expected'),
+    [
+        ('{"names": {"44": "a"}}', '44 is none of the 44 clusters'),
+        ('{"names": {"length": "a"}}', 'length is none of the 44 clusters'),
+        ('{"names": ["a", "b"]}', 'it has no names of clusters'),
+        ('null', 'it has no names of clusters'),
+        ('{"names": {"1": ""}}', 'the name of cluster 1 is no text of 1 to 100 characters'),
+        ('{"names": {"1": "a"}, "checkpoint_sha256": "f1"}', 'its names are of another checkpoint'),
+    ],
+)
+def test_files_of_other_names_are_refused(desktop, tmp_path, content, expected):
+    desktop.open()
+    (tmp_path / 'other.json').write_text(content)
     desktop.find('#open').send_keys(str(tmp_path / 'other.json'))
-    assert desktop.find('#progress').text == 'other.json: not names of these clusters'
+    assert desktop.find('#progress').text == f'other.json: {expected}'
+
+
+def test_a_whole_name_comes_before_longer_ones(desktop, survey):
+    from selenium.webdriver.common.keys import Keys
+
+    first, second = order(survey)[:2]
+    desktop.open()
+    desktop.press('road marking', Keys.ENTER, 'screen door', Keys.ENTER)
+    desktop.press(Keys.PAGE_UP, Keys.PAGE_UP, 'Road', Keys.ENTER)
+    desktop.press('screen')  # saved without Enter, completed by the marked name
+    desktop.save_by_key()
+    names = desktop.saved().names
+    assert names[first] == 'road'
+    assert 'screen door' in (names[second], names[order(survey)[2]])
+
+
+def test_a_key_that_is_held_names_one_cluster(desktop):
+    desktop.open()
+    for _ in range(3):
+        desktop.driver.execute_cdp_cmd(
+            'Input.dispatchKeyEvent',
+            {'type': 'keyDown', 'key': '1', 'text': '1', 'autoRepeat': True},
+        )
+    assert desktop.find('#progress').text.startswith('1 of 44 named')
+
+
+def test_tabs_share_the_names(desktop):
+    desktop.open()
+    first = desktop.driver.current_window_handle
+    desktop.driver.switch_to.new_window('tab')
+    desktop.driver.get(desktop.page.as_uri())
+    desktop.press('1', '2')
+    desktop.driver.close()
+    desktop.driver.switch_to.window(first)
+    assert desktop.find('#progress').text.startswith('3 of 44 named')
+
+
+def test_nothing_is_saved_without_names(desktop, survey):
+    from selenium.webdriver.common.keys import Keys
+
+    desktop.open()
+    desktop.find_all('nav button')[order(survey).index(5)].click()
+    desktop.press(Keys.DELETE)
+    desktop.save_by_key()
+    assert desktop.find('#progress').text == 'no cluster has a name yet'
+
+
+def test_the_browser_finds_the_names_of_a_checkpoint_on_another_page(page, survey, files, tmp_path):
+    clusters, maps = survey
+    facts = {'title': 'the same', 'checkpoint_sha256': 'f0'}
+    ids = []
+    for names in ({5: 'odd & "even"'}, {5: 'odd'}):
+        path = write_naming_page(tmp_path, clusters[:], files, maps, ('sea',), names, facts)
+        ids += re.findall('"id": "([0-9a-f]+)"', path.read_text())
+    (shown,) = re.findall('"id": "([0-9a-f]+)"', page.read_text())
+    assert [one == shown for one in ids] == [True, False]
 
 
 def test_a_phone_has_all_in_its_width(phone):

@@ -231,6 +231,42 @@ MISTAKES = {
         'checkpoint_config = dict(interval=0)',
         'checkpoint_config.interval=0: expected at least 1, or -1 for none',
     ),
+    'misspelt number of checkpoints': (
+        'checkpoint_config = dict(max_keep_ckpt=1)',
+        "checkpoint_config.max_keep_ckpt is unknown; did you mean 'max_keep_ckpts'?",
+    ),
+    'checkpoints by epoch': (
+        'checkpoint_config = dict(by_epoch=True)',
+        'checkpoint_config.by_epoch=True: the runner counts iterations',
+    ),
+    'a rate by epoch': (
+        'lr_config = dict(by_epoch=True)',
+        'lr_config.by_epoch=True: the runner counts iterations',
+    ),
+    'misspelt file to load': (
+        "load_form = 'weights.pth'",
+        "load_form is not a known key; did you mean 'load_from'?",
+    ),
+    'misspelt subset': (
+        "data = dict(tran=dict(img_dir='photos'))",
+        "data.tran is unknown; did you mean 'train'?",
+    ),
+    'misspelt size of batches': (
+        'data = dict(sample_per_gpu=2)',
+        "data.sample_per_gpu is unknown; did you mean 'samples_per_gpu'?",
+    ),
+    'unknown rule': (
+        "evaluation = dict(rule='larger')",
+        "evaluation.rule='larger': expected one of ('greater', 'less')",
+    ),
+    'unknown level': ("log_level = 'LOUD'", "log_level='LOUD': expected one of CRITICAL, "),
+    'a number of evaluations': ('evaluation = dict(_delete_=True)\nevaluation = 3', 'evaluation=3: expected a dict'),
+    'a hook outside a list': ('custom_hooks = 3', 'custom_hooks=3: expected a list of dicts'),
+    'a number for a file': ('load_from = 3', 'load_from=3: expected the name of a file'),
+    'a number of loaders': (
+        'data = dict(train_dataloader=3)',
+        'data.train_dataloader=3: expected a dict',
+    ),
     'a runner of epochs': (
         'runner = dict(_delete_=True, type="EpochBasedRunner", max_epochs=2)',
         "runner.type='EpochBasedRunner': DynaSeg trains by iterations;",
@@ -277,6 +313,24 @@ def test_options_of_the_command_are_checked_as_the_config_is(write, refuse):
     options = ['--cfg-options', 'model.decode_head.in_channels=128']
     message = refuse('train.py', write(''), *options)
     assert 'model.decode_head.in_channels=128: expected 256' in message
+
+
+@pytest.mark.parametrize(
+    ('option', 'expected'),
+    [
+        ('load_form=a.pth', "load_form is not in the config; did you mean 'load_from'?"),
+        ('seed=3', 'seed is not in the config'),
+        ('model', 'take KEY=VALUE: '),
+        ('model.test_cfg=(1),(2)', "brackets of '(1),(2)' do not match"),
+    ],
+)
+def test_options_without_effect_are_refused(write, refuse, option, expected):
+    assert expected in refuse('train.py', write(''), '--cfg-options', option)
+
+
+def test_options_may_have_spaces(write, refuse):
+    option = 'data.val.data_root=my photos'
+    assert 'my photos/' in refuse('train.py', write(''), '--cfg-options', option)
 
 
 @pytest.mark.parametrize(

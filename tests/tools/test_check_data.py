@@ -92,8 +92,19 @@ def test_sets_within_sets_are_read_once(load_tool, sample_data, tmp_path, capsys
     assert (status, capsys.readouterr().out) == (1, 'train: 2 problems\n')
 
 
-def test_mistakes_in_the_config_are_problems(check, sample_data):
-    _, _, problems = check(*options(sample_data, 'data.train.type=CocoStuff27Datset'))
-    assert "data.train.type='CocoStuff27Datset' is not registered; did you mean" in problems[0]
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        ('data.train.type=CocoStuff27Datset', "'CocoStuff27Datset' is not registered; did you"),
+        ('data.tain.data_root=a', "data.tain is unknown; did you mean 'train'?"),
+        ('data.samples_per_gpu=0', 'data.samples_per_gpu=0: expected a whole number'),
+    ],
+)
+def test_mistakes_in_the_config_are_problems(load_tool, capsys, sample_data, change, expected):
+    assert load_tool('check_data').main([CONFIG, *options(sample_data, change)]) == 1
+    assert expected in capsys.readouterr().err
+
+
+def test_options_that_are_none_are_refused(check):
     with pytest.raises(SystemExit):
         check('--cfg-options', 'nonsense')

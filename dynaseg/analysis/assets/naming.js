@@ -5,6 +5,7 @@
 const SVG = 'http://www.w3.org/2000/svg';
 const DIGITS = '1234567890';
 const UNNAMED = 'unnamed';
+const LONGEST = 100; // characters of a name
 
 const $ = (id) => document.getElementById(id);
 
@@ -41,6 +42,27 @@ function percent(share) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} %`;
 }
 
+/* Read the content of a file of names; throws what is wrong with it. */
+function readNames(text, clusters, checkpoint) {
+  const content = JSON.parse(text);
+  const names = content?.names;
+  if (typeof names !== 'object' || names === null || Array.isArray(names)) {
+    throw new Error('it has no names of clusters');
+  }
+  const sha256 = content.checkpoint_sha256;
+  if (sha256 && sha256 !== checkpoint) throw new Error('its names are of another checkpoint');
+  for (const [key, name] of Object.entries(names)) {
+    if (!/^(0|[1-9]\d*)$/.test(key) || Number(key) >= clusters) {
+      throw new Error(`${key} is none of the ${clusters} clusters`);
+    }
+    const length = typeof name === 'string' ? name.trim().length : 0;
+    if (!length || length > LONGEST) {
+      throw new Error(`the name of cluster ${key} is no text of 1 to ${LONGEST} characters`);
+    }
+  }
+  return { names, madeFrom: String(content.made_from ?? '') };
+}
+
 /* The given names, without any drawing. */
 class Names {
   constructor(data) {
@@ -48,7 +70,8 @@ class Names {
     this.key = `dynaseg-names-${data.id}`;
     this.given = new Map(); // by cluster
     this.known = [...data.suggestions]; // in order of appearance
-    this.load(this.stored() ?? data.names);
+    this.isKept = true; // by the browser
+    this.load(this.stored() ?? data);
   }
 
   stored() {
@@ -59,14 +82,22 @@ class Names {
     }
   }
 
-  /* Replace the names of all clusters, by number. */
-  load(names) {
+  /* Replace the names of all clusters, by number, and what they were made from. */
+  load({ names, madeFrom }) {
     this.given.clear();
-    for (const [cluster, name] of Object.entries(names)) this.set(Number(cluster), name);
+    const made = this.data.madeFrom;
+    this.madeFrom = !madeFrom || madeFrom.endsWith(made) ? madeFrom || made : `${madeFrom}; then ${made}`;
+    for (const [cluster, name] of Object.entries(names)) this.give(Number(cluster), name);
+    this.store();
   }
 
   /* Name a cluster, or remove its name. */
   set(cluster, name) {
+    this.give(cluster, name);
+    this.store();
+  }
+
+  give(cluster, name) {
     const text = (name ?? '').trim();
     if (text && text !== UNNAMED) {
       this.given.set(cluster, text);
@@ -74,10 +105,15 @@ class Names {
     } else {
       this.given.delete(cluster);
     }
+  }
+
+  /* Let the browser keep the names until the page is opened again. */
+  store() {
+    const content = { names: Object.fromEntries(this.given), madeFrom: this.madeFrom };
     try {
-      localStorage.setItem(this.key, JSON.stringify(Object.fromEntries(this.given)));
+      localStorage.setItem(this.key, JSON.stringify(content));
     } catch {
-      // then the names must be saved before leaving the page
+      this.isKept = false;
     }
   }
 
@@ -85,18 +121,19 @@ class Names {
     return [...this.given.values()].filter((one) => one === name).length;
   }
 
-  /* Find the known names that start with a text, then those that contain it. */
+  /* Find the known names that are a text, then those that start with it or contain it. */
   match(text) {
     const wanted = text.trim().toLowerCase();
+    const equals = this.known.filter((name) => name.toLowerCase() === wanted);
     const begins = this.known.filter((name) => name.toLowerCase().startsWith(wanted));
     const holds = this.known.filter((name) => name.toLowerCase().includes(wanted));
-    return [...new Set([...begins, ...holds])];
+    return [...new Set([...equals, ...begins, ...holds])];
   }
 
   toJSON() {
     const clusters = [...this.given.keys()].sort((one, other) => one - other);
     const names = Object.fromEntries(clusters.map((one) => [one, this.given.get(one)]));
-    const content = { names, made_from: this.data.madeFrom };
+    const content = { names, made_from: this.madeFrom };
     if (this.data.checkpoint) content.checkpoint_sha256 = this.data.checkpoint;
     return content;
   }
@@ -135,15 +172,24 @@ class Page {
     $('save').addEventListener('click', () => this.save());
     $('open').addEventListener('change', (event) => this.open(event.target));
     $('picture').addEventListener('click', () => $('picture').close());
+    addEventListener('storage', ({ key }) => { // from another tab
+      const stored = key === this.names.key ? this.names.stored() : null;
+      if (!stored) return;
+      this.names.load(stored);
+      this.refresh();
+    });
+    addEventListener('beforeunload', (event) => {
+      if (!this.names.isKept && this.isChanged) event.preventDefault();
+    });
   }
 
   press(event) {
-    if ($('picture').open) return;
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 's') {
       event.preventDefault();
       this.save();
       return;
     }
+    if ($('picture').open) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const isEmpty = !this.input.value;
     const keys = {
@@ -156,7 +202,9 @@ class Page {
     if (isEmpty) {
       keys.ArrowLeft = this.actions.previous;
       keys.ArrowRight = this.actions.next;
-      keys.Delete = keys.Backspace = this.actions.clear;
+    }
+    if (isEmpty && !event.repeat) { // a key that is held names no more than one cluster
+      keys.Delete = this.actions.clear;
       const place = DIGITS.indexOf(event.key);
       const name = event.key.length === 1 && place >= 0 ? this.offered[place] : undefined;
       if (name !== undefined) keys[event.key] = () => this.give(name);
@@ -280,6 +328,7 @@ class Page {
   /* Name the cluster and go on, or remove its name and stay. */
   give(name) {
     this.names.set(this.current, name);
+    this.isChanged = true;
     if (name) this.goOn();
     else this.show(this.current);
   }
@@ -310,7 +359,8 @@ class Page {
     $('heading').replaceChildren(drawSwatch(this.clusters[this.current].colour), title);
     const shares = [...given.keys()].map((cluster) => this.clusters[cluster]?.share ?? 0);
     const share = shares.reduce((sum, one) => sum + one, 0);
-    this.say(`${given.size} of ${this.clusters.length} named · ${percent(share)} of the pixels`);
+    const kept = this.names.isKept ? '' : ' · save before you leave: this browser keeps nothing';
+    this.say(`${given.size} of ${this.clusters.length} named · ${percent(share)} of the pixels${kept}`);
   }
 
   say(text) {
@@ -318,10 +368,18 @@ class Page {
   }
 
   save() {
+    if (this.input.value.trim()) this.accept();
+    const number = this.names.given.size;
+    if (!number) {
+      this.say('no cluster has a name yet');
+      return;
+    }
     const content = `${JSON.stringify(this.names, null, 1)}\n`;
     const address = URL.createObjectURL(new Blob([content], { type: 'application/json' }));
     element('a', { href: address, download: 'names.json' }).click();
     setTimeout(() => URL.revokeObjectURL(address), 60000);
+    this.isChanged = false;
+    this.say(`saved the names of ${number} of ${this.clusters.length} clusters as names.json`);
   }
 
   async open(input) {
@@ -329,10 +387,11 @@ class Page {
     input.value = '';
     if (!file) return;
     try {
-      const { names } = JSON.parse(await file.text());
-      const isFit = ([cluster, name]) => cluster in this.clusters && typeof name === 'string';
-      if (!names || !Object.entries(names).every(isFit)) throw new Error('not names of these clusters');
-      this.names.load(names);
+      const { data, given } = this.names;
+      const read = readNames(await file.text(), this.clusters.length, data.checkpoint);
+      if (given.size && !confirm(`Replace the names of ${given.size} clusters by those of ${file.name}?`)) return;
+      this.names.load(read);
+      this.isChanged = true;
       this.show(this.current);
     } catch (error) {
       this.say(`${file.name}: ${error.message}`);

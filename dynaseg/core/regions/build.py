@@ -100,6 +100,8 @@ def check_image(image: np.ndarray) -> np.ndarray:
         raise ValueError(f'image must be (H, W, 3) or (H, W), got shape {image.shape}')
     if image.dtype != np.uint8 and image.dtype.kind != 'f':
         raise ValueError(f'image must be uint8, or floating point in [0, 1], got {image.dtype}')
+    if not np.isfinite(image).all():
+        raise ValueError('image must be finite, and has NaN or infinite values')
     return image
 
 
@@ -134,6 +136,8 @@ def _check_maps(maps: np.ndarray | Tensor, name: str, number: int) -> np.ndarray
     maps = np.ascontiguousarray(maps, dtype=np.float32)
     if maps.ndim != 3 or not maps.size:
         raise ValueError(f'{name}[{number}] must be maps (K, h, w), got shape {maps.shape}')
+    if not np.isfinite(maps).all():
+        raise ValueError(f'{name}[{number}] must be finite, and has NaN or infinite values')
     return maps
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from dynaseg.core.regions.filters import enlarge, gradient_magnitude
+from dynaseg.core.regions.filters import enlarge, gradient_magnitude, shrink
 from dynaseg.core.regions.graph import RegionGraph, pooling_matrix
 
 FINE_SCALE = 0.75
@@ -64,6 +64,7 @@ def read_soft_maps(soft_maps: Sequence[np.ndarray], graph: RegionGraph) -> SoftC
     matrices = {}
     first, second = graph.borders.T
     for soft in soft_maps:
+        soft = shrink(soft, graph.leaves.shape)  # or gradients between its pixels would be missed
         size = soft.shape[1:]
         if size not in matrices:
             matrices[size] = pooling_matrix(graph.leaves, size)

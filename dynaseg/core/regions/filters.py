@@ -85,6 +85,14 @@ def halve(maps: np.ndarray) -> np.ndarray:
     return F.adaptive_avg_pool2d(torch.from_numpy(maps), size).numpy()
 
 
+def shrink(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Shrink maps, (C, H, W), to at most a size, (h, w), by area averaging."""
+    size = tuple(map(min, maps.shape[1:], size))
+    if size == maps.shape[1:]:
+        return maps
+    return F.interpolate(torch.from_numpy(maps)[None], size, mode='area')[0].numpy()
+
+
 def enlarge(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Enlarge maps, (C, h, w), to a size (H, W), bilinearly."""
     enlarged = F.interpolate(torch.from_numpy(maps)[None], size, mode='bilinear')

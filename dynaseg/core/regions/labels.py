@@ -90,6 +90,11 @@ def average_over_superpixels(probabilities: Tensor, image: np.ndarray) -> Tensor
     superpixels = make_superpixels(find_edges(lab_image(image)).strength, PLAIN.min_depth)
     places = torch.from_numpy(superpixels.ravel()).to(probabilities.device, torch.long)
     areas = torch.bincount(places)
-    sums = probabilities.new_zeros(len(probabilities), len(areas))
-    sums.index_add_(1, places, probabilities.flatten(1))
-    return (sums / areas)[:, places].view_as(probabilities)
+    # In float32, sums over millions of pixels would lose what they add up.
+    sums = torch.zeros(
+        len(probabilities), len(areas), dtype=torch.float64, device=probabilities.device
+    )
+    for row, values in zip(sums, probabilities.flatten(1), strict=True):
+        row.index_add_(0, places, values.double())
+    means = (sums / areas).to(probabilities.dtype)
+    return means[:, places].view_as(probabilities)

@@ -30,8 +30,16 @@ def find_root(error: BaseException) -> BaseException:
     return error
 
 
-def suggest(name: object, known: Iterable[str]) -> str:
+def suggest(name: object, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Ask whether one of the known names was meant, if one is similar to the given name.
+
+    Args:
+        name: the given name.
+        known: the names there are.
+        cutoff: how similar a name must be: the ratio of ``difflib``, 0 to 1.
+
+    Returns:
+        The end of a sentence, or nothing.
 
     Examples:
         >>> suggest('metrc', ['interval', 'metric'])
@@ -40,7 +48,7 @@ def suggest(name: object, known: Iterable[str]) -> str:
         ''
     """
     by_lower = {one.lower(): one for one in sorted(known)}
-    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1)
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=cutoff)
     return f'; did you mean {by_lower[close[0]]!r}?' if close else ''
 
 

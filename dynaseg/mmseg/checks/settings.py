@@ -1,7 +1,7 @@
 """Checks of a whole config, before anything is built from it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from numbers import Integral
 
@@ -28,18 +28,27 @@ TOP_LEVEL = (
     *('model', 'data', 'runner', 'evaluation', 'custom_hooks', 'custom_imports', 'dist_params'),
     *('find_unused_parameters', 'cudnn_benchmark', 'momentum_config', 'fp16', 'work_dir'),
 )
+SECTIONS = (
+    *SCHEDULE,
+    *('data', 'runner', 'evaluation', 'log_config', 'momentum_config', 'model.test_cfg'),
+    *('model.train_cfg', 'dist_params'),
+)
 SUBSETS = ('train', 'val', 'test')
 LOADERS = tuple(f'{subset}_dataloader' for subset in SUBSETS)
 # What the training script passes to a runner, a loader and a hook.
 OF_RUNNERS = ('model', 'batch_processor', 'optimizer', 'work_dir', 'logger', 'meta')
 OF_LOADERS = ('dataset', 'num_gpus', 'dist', 'batch_size', 'num_workers', 'collate_fn', 'sampler')
 HOOK_CONFIGS = {'optimizer_config': 'OptimizerHook', 'checkpoint_config': 'CheckpointHook'}
+# What a hook passes on when it saves a checkpoint: anything else fails only then.
+OF_CHECKPOINTS = ('filename_tmpl', 'create_symlink', 'meta')
+OF_ITERATIONS = ('checkpoint_config', 'lr_config', 'momentum_config')
 # What hooks import when a training begins.
 PACKAGES = {
     'TensorboardLoggerHook': 'tensorboard',
     'WandbLoggerHook': 'wandb',
     'MlflowLoggerHook': 'mlflow',
 }
+LOG_LEVELS = ('CRITICAL', 'ERROR', 'WARNING', 'INFO', 'DEBUG')
 # Counts, and the minimum of each.
 COUNTS = {
     'runner.max_iters': 1,
@@ -55,6 +64,7 @@ COUNTS = {
 NUMBERS = ('lr', 'momentum', 'weight_decay')  # of optimizers
 # Metrics of clusters by which MMCV can keep the best checkpoint.
 FIGURES = ('mIoU', 'aAcc', 'mAcc', 'mIoU_per_image', 'aAcc_per_image')
+RULES = ('greater', 'less')  # by which one figure is better than another
 # Hooks that work only with a DynaSeg.
 OF_DYNASEG = ('KMeansStartHook', 'NoiseWhiteningHook', 'ClusterPicturesHook')
 INFINITE = ('norm_type',)  # of gradient clipping: the maximum norm
@@ -73,11 +83,7 @@ def check_settings(config: Config, training: bool = False) -> None:
     config = dict(config.items())  # a Config is not a Mapping
     if training:
         _check_complete(config)
-    for key, value in config.items():
-        # A config may have its own variables, so only what looks misspelt is refused.
-        close = suggest(key, [name for name in TOP_LEVEL if key[:1] == name[:1]])
-        if key not in TOP_LEVEL and isinstance(value, Mapping) and close:
-            raise ConfigError(f'{key} is not a known key{close}')
+    _check_top_level(config)
     for key, value in _walk('', config):
         may_be_infinite = key.rpartition('.')[2] in INFINITE
         if isinstance(value, float) and not math.isfinite(value) and not may_be_infinite:
@@ -94,6 +100,23 @@ def check_settings(config: Config, training: bool = False) -> None:
     if 'data' in config:
         _check_data(config['data'])
     _check_schedule(config)
+
+
+def refuse_new_keys(config: Mapping | Config, options: Iterable[str]) -> None:
+    """Check that options of a command change what is in a config, or is read from one.
+
+    Args:
+        config: the config, without the options.
+        options: their dotted keys.
+
+    Raises:
+        ConfigError: for the first that would have no effect.
+    """
+    known = {*TOP_LEVEL, *config}
+    for option in options:
+        key = option.partition('.')[0]
+        if key not in known:
+            raise ConfigError(f'--cfg-options: {key} is not in the config{suggest(key, known)}')
 
 
 def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
@@ -118,6 +141,27 @@ def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
             )
 
 
+def _check_top_level(config: Mapping) -> None:
+    for key, value in config.items():
+        # A config may have its own variables, so only what looks misspelt is refused.
+        cutoff = 0.6 if isinstance(value, Mapping) else 0.85
+        close = suggest(key, [name for name in TOP_LEVEL if key[:1] == name[:1]], cutoff)
+        if key not in TOP_LEVEL and close:
+            raise ConfigError(f'{key} is not a known key{close}')
+    for key in SECTIONS:
+        value = _get(config, key)
+        if not isinstance(value, (Mapping, type(None))):
+            raise ConfigError(f'{key}={value!r}: expected a dict')
+    for key in ('load_from', 'resume_from'):
+        if not isinstance(config.get(key), (str, type(None))):
+            raise ConfigError(f'{key}={config[key]!r}: expected the name of a file')
+    if not isinstance(config.get('custom_hooks'), (list, tuple, type(None))):
+        raise ConfigError(f'custom_hooks={config["custom_hooks"]!r}: expected a list of dicts')
+    level = config.get('log_level', 'INFO')
+    if level not in LOG_LEVELS:
+        raise ConfigError(f'log_level={level!r}: expected one of {", ".join(LOG_LEVELS)}')
+
+
 def _check_complete(config: Mapping) -> None:
     for key in ('data', *SCHEDULE, *RUNTIME):
         if key not in config:
@@ -131,7 +175,10 @@ def _check_complete(config: Mapping) -> None:
         )
 
 
-def _check_data(data: object) -> None:
+def _check_data(data: Mapping) -> None:
+    for loader in LOADERS:
+        if not isinstance(data.get(loader, {}), Mapping):
+            raise ConfigError(f'data.{loader}={data[loader]!r}: expected a dict')
     check_arguments(
         'data',
         {**data.get('train_dataloader', {}), **data},
@@ -139,6 +186,11 @@ def _check_data(data: object) -> None:
         also=(*SUBSETS, *LOADERS, *_loader_keys()),
         supplied=OF_LOADERS,
     )
+    known = {*read_signature(build_dataloader).hints, *SUBSETS, *LOADERS, *_loader_keys()}
+    known -= set(OF_LOADERS)
+    for key in data:
+        if key not in known:  # a loader would fail with it
+            raise ConfigError(f'data.{key} is unknown{suggest(key, known)}')
     for subset in SUBSETS:
         if subset in data:
             check_dataset(f'data.{subset}', data[subset])
@@ -171,6 +223,16 @@ def _check_schedule(config: Mapping) -> None:
     for key, kind in HOOK_CONFIGS.items():
         if config.get(key) is not None:
             check_part(key, {'type': kind, **config[key]}, HOOKS, also=('meta',))
+    for key in config.get('checkpoint_config') or ():
+        known = {*read_signature(HOOKS.get('CheckpointHook')).hints, *OF_CHECKPOINTS}
+        if key not in ('type', *known):
+            raise ConfigError(f'checkpoint_config.{key} is unknown{suggest(key, known)}')
+    for key in OF_ITERATIONS:
+        if (config.get(key) or {}).get('by_epoch') and _counts_iterations(config):
+            raise ConfigError(
+                f'{key}.by_epoch=True: the runner counts iterations, which end no epoch; leave it '
+                'out'
+            )
     if config.get('evaluation') is not None:
         _check_evaluation(config)
     for number, hook in enumerate(config.get('custom_hooks') or ()):
@@ -195,6 +257,10 @@ def _check_hook(key: str, hook: Mapping, model: Mapping) -> None:
         raise ConfigError(
             f"{key}: {hook['type']} needs model.type='DynaSeg', got {model['type']!r}"
         )
+
+
+def _counts_iterations(config: Mapping) -> bool:
+    return (config.get('runner') or {}).get('type', 'IterBasedRunner') == 'IterBasedRunner'
 
 
 def _check_runner(runner: Mapping) -> None:
@@ -242,6 +308,8 @@ def _check_evaluation(config: Mapping) -> None:
                 f'evaluation.{key} is unknown{suggest(key, known)}\n'
                 f'expected: {", ".join(sorted(known))}'
             )
+    if evaluation.get('rule') not in (None, *RULES):
+        raise ConfigError(f'evaluation.rule={evaluation["rule"]!r}: expected one of {RULES}')
     best = str(evaluation.get('save_best'))
     if best not in FIGURES and best.lower() in map(str.lower, FIGURES):
         raise ConfigError(f'evaluation.save_best={best!r} is not a metric{suggest(best, FIGURES)}')

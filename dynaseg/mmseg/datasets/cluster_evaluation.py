@@ -201,15 +201,14 @@ class ClusterEvaluationMixin:
 
     def _find_classes(self, names: Sequence[str]) -> np.ndarray:
         """Find the class of each name, -1 for labels without a name."""
-        given = [name for name in names if name != UNNAMED]
-        unknown = [repr(name) for name in given if name not in self.CLASSES]
+        classes = [name.strip() for name in self.CLASSES]  # ADE20K has 'bed '
+        unknown = [repr(name) for name in names if name not in (UNNAMED, *classes)]
         if unknown:
             raise UserError(
                 f'clusters have the names {name_some(unknown)}, which are not classes of '
                 f'{type(self).__name__} ({", ".join(self.CLASSES)}): name clusters after classes, '
                 'or leave them unnamed'
             )
-        classes = list(self.CLASSES)
         return np.array([-1 if name == UNNAMED else classes.index(name) for name in names])
 
     def _report(

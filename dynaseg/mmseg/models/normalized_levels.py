@@ -38,9 +38,10 @@ class NormalizedLevels(BaseModule):
         size = levels[self.target].shape[2:]
         parts = []
         for level in levels:
-            if level.shape[2] > size[0]:
-                level = F.adaptive_avg_pool2d(level, size)
-            elif level.shape[2:] != size:
+            smaller = tuple(map(min, level.shape[2:], size))
+            if level.shape[2:] != smaller:
+                level = F.adaptive_avg_pool2d(level, smaller)
+            if level.shape[2:] != size:
                 level = F.interpolate(level, size, mode='bilinear', align_corners=False)
             parts.append(F.normalize(level, dim=1))
         return (torch.cat(parts, dim=1),)

@@ -16,6 +16,7 @@ from dynaseg.core.channels import CHANNELS, image_channels
 from dynaseg.core.normalization import Normalization
 from dynaseg.core.regions import DEEP, PLAIN, build_hierarchy
 from dynaseg.core.sizes import enlarge_labels, limit_size
+from dynaseg.core.voting import sum_groups
 from dynaseg.io.names import ClusterNames, name_clusters
 from dynaseg.mmseg.scratch import initialise
 from dynaseg.predictor import (
@@ -221,10 +222,19 @@ class TrainedPredictor:
         labels = enlarge_labels(probabilities.argmax(dim=1), image.shape[:2])[0].cpu().numpy()
         hierarchy = None
         if self.settings.region_settings is not None:
-            soft = probabilities.clamp(min=0)[0].cpu().numpy()  # a filter may leave some below 0
             features = self.settings.features(image) if self.settings.features else ()
-            hierarchy = build_hierarchy(image, [soft], features, self.settings.region_settings)
+            hierarchy = build_hierarchy(
+                image, [self._soften(probabilities)], features, self.settings.region_settings
+            )
         return Segmentation(self.table[labels], hierarchy=hierarchy, names=self.names)
+
+    def _soften(self, probabilities: Tensor) -> np.ndarray:
+        """Make a soft map, (K, h, w), of probabilities, (1, K, h, w): of names if there are any."""
+        groups = self.segmentor.groups
+        if groups is not None:  # of which each pixel has one cluster: no border within a name
+            probabilities = sum_groups(probabilities, groups.to(probabilities.device))
+        soft = probabilities[0].clamp(min=0)  # a filter may leave some below 0
+        return (soft / soft.sum(dim=0)).cpu().numpy()
 
 
 class _Responses(nn.Module):

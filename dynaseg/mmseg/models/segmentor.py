@@ -342,7 +342,8 @@ class DynaSeg(
             number = max(self.num_classes, int(result[0].max()) + 1)
             names = getattr(result[0], 'names', None)
             self.CLASSES = names or [str(cluster) for cluster in range(number)]
-            return super().show_result(img, result, distinct_palette(number), **kwargs)
+            palette = distinct_palette(len(self.CLASSES))
+            return super().show_result(img, result, palette, **kwargs)
         finally:
             self.CLASSES = classes
 
