@@ -178,9 +178,11 @@ class Page {
       this.names.load(stored);
       this.refresh();
     });
-    addEventListener('beforeunload', (event) => {
-      if (!this.names.isKept && this.isChanged) event.preventDefault();
-    });
+    if (!this.names.isKept) {
+      addEventListener('beforeunload', (event) => {
+        if (this.isChanged) event.preventDefault();
+      });
+    }
   }
 
   press(event) {
