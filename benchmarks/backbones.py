@@ -39,10 +39,12 @@ def measure(name: str, batch_size: int, repeats: int) -> dict:
     torch.set_num_threads(1)
     peak = MemoryPeak(torch.device('cpu'))
     config = load_config(name)
-    if config.model.backbone.get('init_cfg'):
-        config.model.backbone.init_cfg = None
-    if 'pretrained' in config.model.backbone:
-        config.model.backbone.pretrained = False
+    config.model.feature_cache = None  # reading levels is not computing them
+    for backbone in (config.model.backbone, *config.model.backbone.get('backbones', ())):
+        if backbone.get('init_cfg'):
+            backbone.init_cfg = None
+        if 'pretrained' in backbone:
+            backbone.pretrained = False
     model = build_segmentor_from(config, device='cpu')
     img = torch.randint(256, (batch_size, 3, *SIZE), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -108,11 +108,12 @@ def write_file(path: Path, content: bytes | str, sync: bool = False) -> None:
             raise OSError(f'{path}: {written} of {len(content)} bytes were written')
 
 
-def read_names(path: Path) -> list[str]:
+def read_names(path: Path, apart: str | None = None) -> list[str]:
     """Read the names that a text file lists, such as a split of a data set.
 
     Args:
-        path: a file in UTF-8, with a byte order mark or without, the names apart by white space.
+        path: a file in UTF-8, with a byte order mark or without.
+        apart: what is between the names; white space of any kind if None.
 
     Returns:
         The names, in the file's order.
@@ -131,7 +132,8 @@ def read_names(path: Path) -> list[str]:
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
         raise ValueError(f'{path} is not a file')
     try:
-        names = path.read_text(encoding='utf-8-sig').split()
+        parts = path.read_text(encoding='utf-8-sig').split(apart)
+        names = [part.strip() for part in parts if part.strip()]
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is no text in UTF-8 (byte {error.start})') from error
     if not names:

@@ -14,7 +14,7 @@ from torch import nn
 from dynaseg.analysis import analyze_clusters
 from dynaseg.analysis.naming import build_evaluated, count_clusters
 from dynaseg.analysis.probe import evaluate_probe, load_inputs, train_probe
-from dynaseg.io.names import read_names
+from dynaseg.io.names import ClusterNames, read_names, write_names
 from dynaseg.mmseg.build import build_segmentor_from
 from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.datasets import ClusterCustomDataset
@@ -278,3 +278,34 @@ def test_command(root, sample_data, tmp_path):
     done = subprocess.run([*command[:2], 'nowhere.py'], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: no config 'nowhere.py'")
+
+
+def test_masks_without_colours_are_drawn(coloured, tmp_path, sample_data):
+    coloured(2)  # writes images and masks
+    config = small_config(sample_data)
+    config.data.test = {
+        'type': 'LabelledFolderDataset',
+        'img_dir': str(tmp_path / 'images'),
+        'ann_dir': str(tmp_path / 'masks'),
+        'classes': ['a', 'b'],
+        'pipeline': config.data.test.pipeline,
+    }
+    out = tmp_path / 'out'
+    analyze_clusters(config, out_dir=out, device='cpu', num_pictures=1, naming_images=0)
+    assert list(out.glob('pictures/*.png'))
+
+
+def test_names_are_of_this_checkpoint_and_keep_their_source(sample_data, tmp_path):
+    config = small_config(sample_data)
+    names = tmp_path / 'names.json'
+    options = {'device': 'cpu', 'num_pictures': 0, 'naming_images': 2, 'names': names}
+    write_names(names, ClusterNames({0: 'sky'}, 'labels of 2 images'))
+    analyze_clusters(config, out_dir=tmp_path / 'out', **options)
+    page = (tmp_path / 'out/naming.html').read_text()
+    assert '"madeFrom": "labels of 2 images; then a person, by the pictures of 2 ' in page
+    write_names(names, ClusterNames({0: 'sky'}, 'a person', 'f00'))
+    with pytest.raises(ValueError, match=r'names\.json: .*of another checkpoint'):
+        analyze_clusters(config, out_dir=tmp_path / 'out', **options)
+    write_names(names, ClusterNames({99: 'sky'}, 'a person'))
+    with pytest.raises(ValueError, match=r'names\.json: names are of clusters 99'):
+        analyze_clusters(config, out_dir=tmp_path / 'out', **options)

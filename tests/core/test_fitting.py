@@ -157,6 +157,20 @@ def test_same_start_gives_the_same_result_and_another_one_does_not():
     assert first.fit.losses == again.fit.losses != other.fit.losses
 
 
+def test_weights_that_the_response_does_not_use_stay():
+    class Larger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = make_network(), nn.Conv2d(8, 8, 1)
+
+        def forward(self, img):
+            return self.used(img)
+
+    fitter = make_fitter(iterations=3)
+    (result,), (alone,) = (fitter(one, make_images()) for one in (Larger(), make_network()))
+    assert_equal_results(result, alone)
+
+
 @pytest.mark.parametrize('training', [True, False])
 def test_network_is_left_unchanged(training):
     network = make_network().train(training)

@@ -56,6 +56,19 @@ def test_filter_is_the_mean_of_ridge_regressions(radius, eps):
         np.testing.assert_allclose(result.numpy(), expected, atol=2e-5)
 
 
+def test_grey_guides_do_not_cancel_out():
+    # Without enough digits the inverse of the channels' covariance, which is singular but for eps,
+    # would be noise: a bright spot on black is enough for it.
+    grey = torch.zeros(1, 1, 60, 80)
+    grey[..., 20:30, 30:40] = 15.0
+    guide = grey.expand(1, 3, 60, 80).contiguous()
+    values = (torch.rand(1, 1, 60, 80, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    for eps in (1e-2, 1e-4):
+        exact = GuidedFilter(guide.double(), 4, eps)(values.double())
+        filtered = GuidedFilter(guide, 4, eps)(values)
+        torch.testing.assert_close(filtered.double(), exact, atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize('size', [(48, 72), (47, 70)])
 def test_the_subsampled_filter_is_close_and_has_the_edges_of_the_guide(size):
     guide, truth = make_scene(size=(48, 72))

@@ -172,7 +172,10 @@ def _build_model(config: Config) -> nn.Module:
 def _build_dataset(config: Config, subset: str) -> Dataset:
     settings = copy.deepcopy(config.data[subset])
     with naming(f'data.{subset}', *MISTAKES):
-        return build_dataset(settings, None if subset == 'train' else {'test_mode': True})
+        dataset = build_dataset(settings, None if subset == 'train' else {'test_mode': True})
+    if not len(dataset):
+        raise ConfigError(f'data.{subset} has no images')
+    return dataset
 
 
 def _loading(data: Mapping) -> dict:
@@ -224,6 +227,11 @@ def _take_image(dataset: Dataset, on_bad_image: str | None) -> Tensor:
 
 def _check_masks(key: str, dataset: Dataset) -> None:
     """Check that some of a data set's masks hold only its classes."""
+    if hasattr(dataset, 'get_annotations'):
+        dataset.refuse_missing_annotations()
+        for index in take_evenly(range(len(dataset)), NUM_MASKS):
+            with naming(key, *MISTAKES):
+                dataset.get_annotations(index)
     if not hasattr(dataset, 'read_classes'):
         return
     for index in take_evenly(range(len(dataset)), NUM_MASKS):

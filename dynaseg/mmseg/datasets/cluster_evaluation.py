@@ -24,7 +24,7 @@ from dynaseg.core.metrics.clusters import (
     nan_mean,
     sum_tables,
 )
-from dynaseg.io.files import name_some
+from dynaseg.io.files import DAMAGE, name_some
 from dynaseg.io.names import UNNAMED
 from dynaseg.mmseg.datasets.pipelines.evaluation_crop import EvaluationCrop
 from dynaseg.mmseg.errors import UserError
@@ -61,6 +61,14 @@ class ClusterEvaluationMixin:
     CLASS_GROUPS: Mapping[str, Sequence[int]] = {}
     METRICS = ('mIoU', 'majority')
 
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if self.label_map:  # MMSegmentation gives left-out classes -1, which masks cannot hold
+            self.label_map = {
+                value: self.ignore_index if label < 0 else label
+                for value, label in self.label_map.items()
+            }
+
     def pre_eval(
         self, preds: Sequence[np.ndarray] | np.ndarray, indices: Sequence[int] | int
     ) -> list[ClusterCounts]:
@@ -83,13 +91,15 @@ class ClusterEvaluationMixin:
             preds = [preds]
         counts = []
         for pred, index in zip(preds, indices, strict=True):
+            seg_map = f'{self.ann_dir}/{self.img_infos[index]["ann"]["seg_map"]}'
             try:
-                table = contingency_table(
-                    pred, self.read_classes(index), len(self.CLASSES), self.ignore_index
-                )
+                truth = self.read_classes(index)
+            except DAMAGE as error:
+                raise UserError(f'{seg_map}: {error}') from error
+            try:
+                table = contingency_table(pred, truth, len(self.CLASSES), self.ignore_index)
             except ValueError as error:
-                seg_map = self.img_infos[index]['ann']['seg_map']
-                raise UserError(f'{self.ann_dir}/{seg_map}: {error}') from error
+                raise UserError(f'{seg_map}: {error}') from error
             names = getattr(pred, 'names', None)
             if names is not None:
                 self._find_classes(names)  # which reports at once a name that is not a class

@@ -1,5 +1,5 @@
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from logging import Logger
 from pathlib import Path
@@ -9,7 +9,7 @@ from mmseg.datasets import CustomDataset
 from mmseg.datasets.builder import DATASETS
 
 from dynaseg.core.regions import RegionHierarchy
-from dynaseg.io.files import IMAGE_SUFFIXES, name_some, take_evenly, walk_images
+from dynaseg.io.files import IMAGE_SUFFIXES, name_some, read_names, take_evenly, walk_images
 from dynaseg.io.palette import distinct_palette
 from dynaseg.io.writing import write_label_map
 from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
@@ -29,15 +29,19 @@ class ImageFolderDataset(CustomDataset):
     Args:
         pipeline: the processing of an image, as in MMSegmentation.
         img_dir: the folder. Files ending in .jpg, .jpeg, .png, .tif, .tiff, .webp or .bmp, in
-            upper or lower case, are images; hidden files and folders are skipped.
+            upper or lower case, are images; hidden files and folders, and links to folders, are
+            skipped.
+        img_suffix: only files whose names end so are images; any of the above if empty.
+        split: a text file of the images to take, by their paths below the folder, with or without
+            suffix, one a line; all if None.
         max_images: the maximum number of images, evenly spaced in the order of their names; all if
             None.
         **kwargs: other arguments of MMSegmentation's ``CustomDataset``, such as ``data_root`` and
             ``test_mode``.
 
     Raises:
-        FileNotFoundError: if the folder does not exist or holds no image.
-        ValueError: if ``max_images`` is below 1.
+        FileNotFoundError: if the folder or the split does not exist, or the folder holds no image.
+        ValueError: if ``max_images`` is below 1, or the split lists what is not in the folder.
     """
 
     # Clusters have only numbers; names and colours are for what MMSegmentation draws.
@@ -50,11 +54,12 @@ class ImageFolderDataset(CustomDataset):
         pipeline: list[dict],
         img_dir: str,
         max_images: int | None = None,
+        img_suffix: str = '',
         **kwargs,
     ) -> None:
         if max_images is not None and max_images < 1:
             raise ValueError(f'max_images must be at least 1, got {max_images}')
-        super().__init__(pipeline, img_dir, **kwargs)
+        super().__init__(pipeline, img_dir, img_suffix=img_suffix, **kwargs)
         self.img_infos = take_evenly(self.img_infos, max_images)
 
     def load_annotations(
@@ -66,7 +71,7 @@ class ImageFolderDataset(CustomDataset):
         split: str | None,
     ) -> list[dict]:
         """List the images; the arguments are those of ``CustomDataset.load_annotations``."""
-        return [{'filename': name, 'ann': {}} for name in list_images(img_dir)]
+        return [{'filename': name, 'ann': {}} for name in list_images(img_dir, img_suffix, split)]
 
     def pre_eval(self, preds: object, indices: object) -> None:
         """Raise ValueError: there are no labels to evaluate against."""
@@ -164,7 +169,7 @@ class LabelledFolderDataset(ClusterEvaluationMixin, ImageFolderDataset):
         split: str | None,
     ) -> list[dict]:
         """List the images and their masks."""
-        names = list_images(img_dir)
+        names = list_images(img_dir, img_suffix, split)
         masks = [f'{os.path.splitext(name)[0]}{seg_map_suffix}' for name in names]
         twice = [mask for mask, count in Counter(masks).items() if count > 1]
         if twice:
@@ -185,26 +190,46 @@ class LabelledFolderDataset(ClusterEvaluationMixin, ImageFolderDataset):
         return read_mask(os.path.join(self.ann_dir, self.img_infos[index]['ann']['seg_map']))
 
 
-def list_images(folder: str) -> list[str]:
+def list_images(folder: str, suffix: str = '', split: str | None = None) -> list[str]:
     """List the image files of a folder and its subfolders.
 
     Args:
         folder: the folder.
+        suffix: only of names that end so.
+        split: a text file of those to take, with or without suffix, one a line; all if None.
 
     Returns:
         Their paths below the folder, sorted.
 
     Raises:
-        FileNotFoundError: if the folder does not exist or holds no image.
+        FileNotFoundError: if the folder or the split does not exist, or the folder holds no image.
         ValueError: if something with an image's name is not a file, such as a pipe, or is a broken
-            link.
+            link; if the split lists nothing, or what is not in the folder or there twice.
     """
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'no image folder {folder}')
     names = sorted(os.path.relpath(path, folder) for path in walk_images(folder))
+    names = [name for name in names if name.endswith(suffix)]
     others = [name for name in names if not os.path.isfile(os.path.join(folder, name))]
     if others:
         raise ValueError(f'{folder}: not files, or broken links: {name_some(others)}')
     if not names:
-        raise FileNotFoundError(f'{folder} holds no images ({" ".join(IMAGE_SUFFIXES)})')
-    return names
+        expected = suffix or ' '.join(IMAGE_SUFFIXES)
+        raise FileNotFoundError(f'{folder} holds no images ({expected})')
+    return names if split is None else _choose(names, folder, split)
+
+
+def _choose(names: list[str], folder: str, split: str) -> list[str]:
+    """Choose the images that a split lists."""
+    listed = read_names(Path(split), apart='\n')
+    by_name = defaultdict(list)
+    for name in names:
+        for key in (name, os.path.splitext(name)[0]):
+            by_name[key].append(name)
+    missing = [key for key in listed if key not in by_name]
+    if missing:
+        raise ValueError(f'{split} lists images that are not in {folder}: {name_some(missing)}')
+    twice = [key for key in listed if len(by_name[key]) > 1]
+    if twice:
+        raise ValueError(f'{split}: several images in {folder} are {name_some(twice)}')
+    return sorted(by_name[key][0] for key in listed)

@@ -81,6 +81,15 @@ class RegionEvaluationMixin:
         paths = map(self._annotation_path, range(len(self)))
         return [path for path in paths if not os.path.isfile(path)]
 
+    def refuse_missing_annotations(self) -> None:
+        """Raise UserError if annotations of any image are missing."""
+        missing = self.find_missing_annotations()
+        if missing:
+            raise UserError(
+                f'{len(missing)} of {len(self)} images have no annotations; '
+                f'missing: {name_some(missing)}'
+            )
+
     def pre_eval(
         self, preds: Sequence[np.ndarray] | np.ndarray, indices: Sequence[int] | int
     ) -> list[LabelMapStatistics | HierarchyStatistics]:
@@ -94,28 +103,24 @@ class RegionEvaluationMixin:
             The statistics of each image.
 
         Raises:
-            FileNotFoundError: if annotations of any image of the data set are missing; it says how
-                many and which.
-            ValueError: if annotations cannot be read or differ in size from the prediction; it
-                names the file.
+            UserError: if annotations of any image of the data set are missing (it says how many and
+                which), cannot be read, or differ in size from the prediction (it names the file).
         """
         if not self._annotations_found:  # reported at once, not after hours of fitting
-            missing = self.find_missing_annotations()
-            if missing:
-                raise FileNotFoundError(
-                    f'{len(missing)} of {len(self)} images have no annotations; '
-                    f'missing: {name_some(missing)}'
-                )
+            self.refuse_missing_annotations()
             self._annotations_found = True
         indices = indices if isinstance(indices, list) else [indices]
         preds = preds if isinstance(preds, list) else [preds]
         statistics = []
         for pred, index in zip(preds, indices, strict=True):
-            annotations = self.get_annotations(index)
+            try:
+                annotations = self.get_annotations(index)
+            except (ValueError, OSError) as error:
+                raise UserError(str(error)) from error
             try:
                 statistics.append(self._compare(pred, annotations))
             except ValueError as error:
-                raise ValueError(f'{self._annotation_path(index)}: {error}') from error
+                raise UserError(f'{self._annotation_path(index)}: {error}') from error
         return statistics
 
     def _compare(

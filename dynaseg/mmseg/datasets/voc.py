@@ -43,10 +43,17 @@ class VOCRegionDataset(RegionEvaluationMixin, ImageFolderDataset):
         split: str,
         img_dir: str = 'JPEGImages',
         ann_dir: str = 'SegmentationObject',
+        img_suffix: str = '.jpg',
         **kwargs,
     ) -> None:
         super().__init__(
-            pipeline, img_dir, ann_dir=ann_dir, split=split, ignore_index=VOID, **kwargs
+            pipeline,
+            img_dir,
+            img_suffix=img_suffix,
+            ann_dir=ann_dir,
+            split=split,
+            ignore_index=VOID,
+            **kwargs,
         )
 
     def load_annotations(

@@ -46,3 +46,16 @@ def test_no_maps_no_cues():
     assert not cues.contrast.any()
     assert not cues.fine.any()
     assert not cues.coarse.any()
+
+
+def test_maps_larger_than_the_image_have_the_same_borders():
+    graph, _ = sample()
+    soft = np.zeros((2, *graph.leaves.shape), np.float32)
+    soft[0, :, :12], soft[1, :, 12:] = 1, 1
+    expected = read_soft_maps([soft], graph)
+    assert expected.fine.max() > 0.5
+    for times in (2, 5):
+        larger = np.kron(soft, np.ones((times, times), np.float32))
+        cues = read_soft_maps([larger], graph)
+        np.testing.assert_allclose(cues.fine, expected.fine, atol=1e-5)
+        np.testing.assert_allclose(cues.coarse, expected.coarse, atol=1e-5)

@@ -47,3 +47,12 @@ def test_probabilities_are_averaged_over_the_leaves_of_the_hierarchy():
     torch.testing.assert_close(averaged.sum(dim=0), torch.ones(20, 30))
     with pytest.raises(ValueError, match=r'the size of the image, \(20, 30\), got \(10, 30\)'):
         average_over_superpixels(probabilities[:, :10], image)
+
+
+def test_means_over_millions_of_pixels_are_exact():
+    image = np.zeros((1000, 1000, 3), np.uint8)  # one superpixel
+    probabilities = torch.tensor([0.30, 0.34, 0.36]).view(3, 1, 1).expand(3, 1000, 1000)
+    averaged = average_over_superpixels(probabilities, image)
+    torch.testing.assert_close(averaged, probabilities, atol=1e-6, rtol=0)
+    half = average_over_superpixels(probabilities.half(), image)
+    torch.testing.assert_close(half, probabilities.half())

@@ -15,6 +15,7 @@ from scipy.io import savemat
 
 from dynaseg.core.metrics.regions import REGION_METRICS, region_statistics, summarize_regions
 from dynaseg.mmseg.datasets.bsds import BSDS500Dataset, read_bsds_annotations
+from dynaseg.mmseg.errors import UserError
 
 DATA = os.environ.get('DYNASEG_TEST_DATA')
 CONFIGS = Path(__file__).parents[3] / 'configs' / '_base_' / 'datasets'
@@ -157,7 +158,7 @@ def test_missing_ground_truth_is_counted_and_named(root, caplog):
     with caplog.at_level(logging.WARNING, 'mmseg'):
         dataset = build(root)
     assert '2 of 5 images have no annotations' in caplog.text
-    with pytest.raises(FileNotFoundError, match=r'2 of 5 .*val/20\.mat, .*val/40\.mat$'):
+    with pytest.raises(UserError, match=r'2 of 5 .*val/20\.mat, .*val/40\.mat$'):
         dataset.pre_eval(np.zeros(SHAPE, int), 0)
     with pytest.raises(FileNotFoundError, match=r'no ground truth file .*20\.mat'):
         dataset.get_annotations(1)

@@ -224,3 +224,28 @@ def test_images_without_a_labelled_pixel_are_no_figures(folder):
     counts = pre_evaluated(dataset, [np.zeros(SHAPE, dtype=int)] * 5)
     with pytest.raises(UserError, match=r'ann: none of 5 images has a labelled pixel .all are 255'):
         dataset.evaluate(counts)
+
+
+def test_damaged_and_missing_masks_are_named(folder):
+    dataset = build(folder)
+    mask = folder / 'ann/2.png'
+    mask.write_bytes(mask.read_bytes()[:60])
+    with pytest.raises(UserError, match=r'ann/2\.png: '):
+        dataset.pre_eval(np.zeros(SHAPE, int), 2)
+    mask.unlink()
+    with pytest.raises(UserError, match=r'ann/2\.png'):
+        dataset.pre_eval(np.zeros(SHAPE, int), 2)
+
+
+def test_classes_that_are_left_out_do_not_count(folder):
+    kind = type('Ground', (ClusterCustomDataset,), {'CLASSES': CLASSES, 'PALETTE': [[0] * 3] * 3})
+    dataset = kind([], 'img', ann_dir='ann', data_root=str(folder), classes=('sky', 'tree'))
+    truth = np.array(Image.open(folder / 'ann/0.png'))
+    expected = np.select([truth == 2, truth == 1], [0, 1], 255)
+    np.testing.assert_array_equal(dataset.read_classes(0), expected)
+
+
+def test_names_are_compared_without_spaces_around_classes(folder):
+    dataset = build(folder, classes=('ground', 'bed ', 'sky'))
+    counts = dataset.pre_eval(NamedLabels(np.zeros(SHAPE, int), ('bed',)), 0)
+    assert 'named_mIoU' in dataset.evaluate(counts, logger='silent')

@@ -33,6 +33,32 @@ def test_takes_evenly_spaced_images(folder):
         ImageFolderDataset([], str(folder), max_images=0)
 
 
+def test_takes_the_images_of_a_split_and_of_a_suffix(folder, tmp_path):
+    split = tmp_path / 'split.txt'
+    split.write_bytes('\ufeffh\r\n\r\nb/d e\r\na.png\r\n'.encode())
+    dataset = ImageFolderDataset([], str(folder), split=str(split))
+    assert [info['filename'] for info in dataset.img_infos] == ['a.png', 'b/d e.TIF', 'h.tiff']
+    dataset = ImageFolderDataset([], str(folder), img_suffix='.tiff')
+    assert [info['filename'] for info in dataset.img_infos] == ['h.tiff']
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('h\nz.png', r'split\.txt lists images that are not in .*photos: z\.png'),
+        ('a', r'split\.txt: several images in .*photos are a'),
+        ('h\nh', r'split\.txt lists 1 names twice: h'),
+        ('', r'split\.txt lists no image'),
+    ],
+)
+def test_splits_are_checked(folder, tmp_path, content, message):
+    (tmp_path / 'split.txt').write_text(content)
+    with pytest.raises(ValueError, match=message):
+        ImageFolderDataset([], str(folder), split=str(tmp_path / 'split.txt'))
+    with pytest.raises(FileNotFoundError, match=r'absent\.txt'):
+        ImageFolderDataset([], str(folder), split=str(tmp_path / 'absent.txt'))
+
+
 def test_loads_every_image_for_training_and_testing(folder, request):
     config = Config.fromfile(request.config.rootpath / 'configs/_base_/datasets/image_folder.py')
     train = build_dataset({**config.data.train, 'img_dir': str(folder)})

@@ -103,7 +103,7 @@ def test_missing_files_are_counted_and_named(root):
 
 def test_missing_masks_are_counted_and_named(root):
     (root / 'SegmentationObject/2007_000002.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'1 of 2 .*SegmentationObject/2007_000002\.png$'):
+    with pytest.raises(ValueError, match=r'1 of 2 .*SegmentationObject/2007_000002\.png$'):
         build(root).pre_eval(OBJECTS, 0)
 
 

@@ -19,6 +19,7 @@ from dynaseg.io.writing import read_label_map
 from dynaseg.mmseg.build import build_segmentor_from
 from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.models.predictors import TrainedPredictor
+from dynaseg.mmseg.named_labels import NamedLabels
 
 SIZES = [(40, 56), (56, 40), (40, 56), (31, 77), (64, 64), (90, 120), (8, 9), (50, 50), (120, 33)]
 SIZES.append((200, 150))  # more pixels than predict_pixels
@@ -254,3 +255,26 @@ def test_clusters_of_a_name_vote_together_over_all_augmentations(folder):
     votes = np.stack([mean[:4].sum(axis=0), *mean[4:]])  # of a, b, and each without a name
     assert labels.names == ('a', 'b', 'unnamed')
     assert np.array_equal(labels, votes.argmax(axis=0).clip(max=2))
+
+
+def test_pictures_of_names_have_a_colour_per_name(folder):
+    model = build_segmentor_from(folder / 'config.py', folder / 'a.pth', 'cpu')
+    model.CLASSES = ('sky', 'road')  # as scripts set them
+    image = np.zeros((40, 56, 3), np.uint8)
+    labels = NamedLabels(np.arange(40 * 56).reshape(40, 56) % 2, ('a', 'unnamed'))
+    drawn = model.show_result(image, [labels], opacity=1.0)
+    palette = distinct_palette(2)[:, ::-1]  # BGR
+    np.testing.assert_array_equal(drawn, palette[labels])
+
+
+def test_regions_have_no_borders_within_a_name(folder):
+    model = build_segmentor_from(folder / 'config.py', folder / 'a.pth', 'cpu')
+    names = ClusterNames({0: 'a', 1: 'a', 2: 'b'}, 'a test')
+    predictor = TrainedPredictor(model, model.segmentation, names)
+    probabilities = torch.zeros(1, CLUSTERS, 4, 8)
+    probabilities[0, 0, :, :4] = probabilities[0, 1, :, 4:] = 1.1  # as after a vote
+    probabilities[0, 2] = -0.1
+    soft = predictor._soften(probabilities)
+    np.testing.assert_allclose(soft.sum(axis=0), 1, atol=1e-6)
+    np.testing.assert_allclose(soft.max(axis=0), 1, atol=1e-6)
+    assert (soft == soft[:, :1, :1]).all()
