@@ -77,7 +77,7 @@ def _segment(pictures: list[Path] | Path, out: Path, *arguments: str) -> subproc
     inputs = [pictures] if isinstance(pictures, Path) else pictures
     command = [sys.executable, '-m', 'dynaseg.cli', 'segment', *map(str, inputs)]
     command += ['--out-dir', str(out), '--device', 'cpu', *arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stderr=(out.parent / 'log').open('w'))
 
 
 def _read_records(out: Path) -> list[dict]:
@@ -90,7 +90,7 @@ def _read_records(out: Path) -> list[dict]:
 def _wait_for(run: subprocess.Popen, out: Path, number: int) -> None:
     while len(_read_records(out)) < number:
         if run.poll() is not None:
-            raise SystemExit(f'error: the run ended early: {run.stderr.read()}')
+            raise SystemExit(f'error: the run ended early: {(out.parent / "log").read_text()}')
         time.sleep(0.5)
 
 

@@ -2,6 +2,7 @@
 """Write a config of your own that inherits from one of DynaSeg's."""
 
 import argparse
+import shlex
 import sys
 
 from dynaseg.mmseg.new_config import write_new_config
@@ -28,7 +29,7 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    print(f'{path}: edit it, then run: mim train dynaseg {path} --gpus 1')
+    print(f'{path}: edit it, then run: mim train dynaseg {shlex.quote(str(path))} --gpus 1')
     return 0
 
 

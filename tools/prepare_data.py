@@ -38,27 +38,43 @@ def write_potsdam(root: Path) -> None:
     """
     lists = dict.fromkeys(name for names in SPLIT_FILES.values() for name in names)
     for name in tqdm(read_ids([str(root / one) for one in lists]), unit='image'):
-        if not (root / f'images/{name}.png').exists():
-            pixels = read_array(root / f'imgs/{name}.mat', 'img', 3)[..., :3]
-            write_file(root / f'images/{name}.png', encode_png(Image.fromarray(pixels)))
+        image = root / f'images/{name}.png'
+        if not image.exists():
+            path = root / f'imgs/{name}.mat'
+            pixels = read_array(path, 'img', 3)
+            if pixels.shape[2] < 3:
+                raise ValueError(f"{path}: expected 'img' of 3 channels or more")
+            write_file(image, encode_png(Image.fromarray(pixels[..., :3])))
         path = root / f'gt/{name}.mat'
         if path.exists() and not (root / f'masks/{name}.png').exists():
             mask = Image.fromarray(read_array(path, 'gt', 2))
+            with Image.open(image) as opened:
+                size = opened.size
+            if mask.size != size:
+                raise ValueError(
+                    f"{path}: expected 'gt' of the image's size {size}, got {mask.size}"
+                )
             write_file(root / f'masks/{name}.png', encode_png(mask))
 
 
 def read_array(path: Path, key: str, dimensions: int) -> np.ndarray:
-    """Read an array of values from 0 to 255 from a ``.mat`` file; uint8."""
+    """Read an array of whole values from 0 to 255 from a ``.mat`` file; uint8."""
     try:
-        values = np.asarray(loadmat(path, variable_names=[key])[key])
+        values = np.asarray(loadmat(str(path), variable_names=[key])[key])  # a Path hides why
     except FileNotFoundError as error:
         raise FileNotFoundError(f'no file {path}; see data/README.md') from error
     except Exception as error:  # from a parser that meets arbitrary bytes
         raise ValueError(f'{path}: not a .mat file with {key!r} ({error!r})') from error
-    if values.ndim != dimensions or values.min() < 0 or values.max() > 255:
+    if values.ndim != dimensions or not values.size or values.dtype.kind not in 'uif':
         raise ValueError(
-            f'{path}: expected {key!r} of {dimensions} dimensions and values 0 to 255, got '
-            f'{values.ndim} dimensions and {values.min()} to {values.max()}'
+            f'{path}: expected {key!r} of numbers in {dimensions} dimensions, got {values.dtype} '
+            f'of shape {values.shape}'
+        )
+    if not np.isfinite(values).all() or (values != np.rint(values)).any():
+        raise ValueError(f'{path}: expected {key!r} of whole numbers from 0 to 255')
+    if values.min() < 0 or values.max() > 255:
+        raise ValueError(
+            f'{path}: expected {key!r} of values 0 to 255, got {values.min()} to {values.max()}'
         )
     return np.ascontiguousarray(values.astype(np.uint8))
 

@@ -69,10 +69,7 @@ class GuidedFilter:
         )
         determinant = rr * cofactors[0][0] + rg * cofactors[0][1] + rb * cofactors[0][2]
         self.inverse = [
-            [
-                (cofactors[min(i, j)][max(i, j)] / determinant).to(guide.dtype)
-                for j in range(3)
-            ]
+            [(cofactors[min(i, j)][max(i, j)] / determinant).to(guide.dtype) for j in range(3)]
             for i in range(3)
         ]
 

@@ -47,8 +47,7 @@ class ClusterNames:
 
     Raises:
         ValueError: if a cluster is no integer of at least 0, a name is empty, has spaces around it,
-            is longer than 100 characters, has characters that cannot be printed or is ``'unnamed'``,
-            or there is none.
+            is longer than 100 characters, cannot be printed or is ``'unnamed'``, or there is none.
 
     Examples:
         >>> names = ClusterNames({0: 'road', 2: 'car', 3: 'road'}, 'a person')
@@ -68,8 +67,10 @@ class ClusterNames:
         for cluster, name in self.names.items():
             if not isinstance(cluster, int) or cluster < 0:
                 raise ValueError(f'names are of clusters, integers of at least 0, got {cluster!r}')
-            if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or (
-                name != name.strip() or not name.isprintable()
+            if (
+                not isinstance(name, str)
+                or not 0 < len(name) <= MAX_NAME
+                or (name != name.strip() or not name.isprintable())
             ):
                 raise ValueError(
                     f'cluster {cluster} has the name {name!r}: expected text of 1 to {MAX_NAME} '

@@ -215,6 +215,10 @@ MISTAKES = {
         "evaluation = dict(save_best='mIOU')",
         "evaluation.save_best='mIOU' is not a metric; did you mean 'mIoU'?",
     ),
+    'a group of classes that there is not': (
+        "evaluation = dict(save_best='mIoU_thing')",
+        "evaluation.save_best='mIoU_thing' is not a metric; did you mean 'mIoU_things'?",
+    ),
     'colours of two channels': (
         'model = dict(img_norm_cfg=dict(mean=[0.0, 0.0], std=[1.0, 1.0]))',
         'model: img_norm_cfg: mean and std must have 3 channels, got (0.0, 0.0)',
@@ -260,7 +264,10 @@ MISTAKES = {
         "evaluation.rule='larger': expected one of ('greater', 'less')",
     ),
     'unknown level': ("log_level = 'LOUD'", "log_level='LOUD': expected one of CRITICAL, "),
-    'a number of evaluations': ('evaluation = dict(_delete_=True)\nevaluation = 3', 'evaluation=3: expected a dict'),
+    'a number of evaluations': (
+        'evaluation = dict(_delete_=True)\nevaluation = 3',
+        'evaluation=3: expected a dict',
+    ),
     'a hook outside a list': ('custom_hooks = 3', 'custom_hooks=3: expected a list of dicts'),
     'a number for a file': ('load_from = 3', 'load_from=3: expected the name of a file'),
     'a number of loaders': (

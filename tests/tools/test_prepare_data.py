@@ -86,6 +86,24 @@ def test_what_is_wrong_with_potsdam_is_said(run, potsdam):
     assert 'error: no list of images' in err
 
 
+@pytest.mark.parametrize(
+    ('file', 'values', 'message'),
+    [
+        ('imgs/2_0', {'img': np.full((20, 20, 4), 0.5)}, "expected 'img' of whole numbers"),
+        ('imgs/2_0', {'img': np.zeros((20, 20, 2), np.uint8)}, 'of 3 channels or more'),
+        ('gt/2_0', {'gt': np.full((20, 20), np.nan)}, "expected 'gt' of whole numbers"),
+        ('gt/2_0', {'gt': np.zeros((10, 20), np.uint8)}, "of the image's size (20, 20)"),
+        ('gt/2_0', {'gt': np.array([['a', 'b']])}, "expected 'gt' of numbers"),
+    ],
+)
+def test_what_is_no_image_or_mask_is_refused(run, potsdam, file, values, message):
+    savemat(potsdam / f'{file}.mat', values)
+    status, _, err = run('potsdam', '--data-root', potsdam, '--any-number')
+    assert status == 1
+    assert f'{file}.mat: ' in err
+    assert message in err
+
+
 def test_cityscapes_is_counted_and_its_masks_are_read(run, tmp_path):
     for subset in ('train', 'val'):
         image = tmp_path / f'leftImg8bit/{subset}/ulm/ulm_1_leftImg8bit.png'

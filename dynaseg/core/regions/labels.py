@@ -55,6 +55,9 @@ def find_region_labels(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
         raise ValueError(
             f'labels and regions must have the same shape, got {labels.shape} and {regions.shape}'
         )
+    if labels.max() >= labels.size:  # large numbers, such as ids: no table has a column for each
+        known, places = np.unique(labels, return_inverse=True)
+        return known[find_region_labels(places.reshape(labels.shape), regions)]
     shape = int(regions.max()) + 1, int(labels.max()) + 1
     pairs = regions.ravel().astype(np.int64) * shape[1] + labels.ravel()
     counts = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)

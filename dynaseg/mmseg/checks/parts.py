@@ -11,7 +11,7 @@ from mmseg.datasets.builder import DATASETS, PIPELINES
 from mmseg.models.builder import MODELS
 
 from dynaseg.core import Fitter, LabelRefinement, ProbabilityRefinement
-from dynaseg.mmseg.checks.errors import ConfigError, suggest
+from dynaseg.mmseg.checks.errors import ConfigError, naming, suggest
 from dynaseg.mmseg.checks.signatures import check_arguments
 from dynaseg.mmseg.models.old_keys import refuse_old_keys
 
@@ -151,6 +151,13 @@ def _check_classes(key: str, config: Mapping) -> None:
         raise ConfigError(
             f'{key}.classes={classes!r}: expected a list of names, or a file with one per line'
         )
+    if isinstance(classes, str):
+        with naming(f'{key}.classes={classes!r}', OSError, ValueError):
+            classes = Path(classes).read_text('utf-8').splitlines()
+        if classes[:1] and classes[0].startswith('\ufeff'):
+            raise ConfigError(f'{key}.classes: the file begins with a byte order mark; remove it')
+        if not all(name.strip() for name in classes):
+            raise ConfigError(f'{key}.classes: the file has an empty line; expected a name in each')
     if isinstance(classes, (list, tuple)):
         twice = [name for name, count in Counter(classes).items() if count > 1]
         if twice:

@@ -19,7 +19,7 @@ from dynaseg.io.files import take_evenly
 from dynaseg.io.names import read_names_of
 from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
-from dynaseg.mmseg.checks.settings import check_metrics, check_settings, refuse_new_keys
+from dynaseg.mmseg.checks.settings import check_best, check_metrics, check_settings, refuse_new_keys
 from dynaseg.mmseg.checks.weights import list_random, read_weights, refuse_other_segmentor
 from dynaseg.mmseg.configs import load_config
 from dynaseg.mmseg.resume import LATEST
@@ -107,7 +107,10 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
         if isinstance(config.data.val, Mapping):
             metrics = config.get('evaluation', {}).get('metric', 'mIoU')
             check_metrics('evaluation.metric', metrics, config.data.val)
-        _check_masks('data.val', _build_dataset(config, 'val'))
+        dataset = _build_dataset(config, 'val')
+        if hasattr(dataset, 'CLASS_GROUPS'):
+            check_best(config.get('evaluation', {}).get('save_best'), dataset.CLASS_GROUPS)
+        _check_masks('data.val', dataset)
 
 
 def _check_requests(arguments: Namespace) -> None:

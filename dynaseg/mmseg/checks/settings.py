@@ -162,6 +162,21 @@ def _check_top_level(config: Mapping) -> None:
         raise ConfigError(f'log_level={level!r}: expected one of {", ".join(LOG_LEVELS)}')
 
 
+def check_best(best: object, groups: Iterable[str]) -> None:
+    """Check the mean figure of clusters by which the best checkpoint is kept.
+
+    Args:
+        best: ``evaluation.save_best``.
+        groups: the groups of classes that have means of their own.
+
+    Raises:
+        ConfigError: if it is a mean that is not reported.
+    """
+    known = {*FIGURES, *(f'{name}_{group}' for name in ('mIoU', 'mAcc') for group in groups)}
+    if str(best).startswith(('mIoU', 'mAcc', 'aAcc')) and best not in known:
+        raise ConfigError(f'evaluation.save_best={best!r} is not a metric{suggest(best, known)}')
+
+
 def _check_complete(config: Mapping) -> None:
     for key in ('data', *SCHEDULE, *RUNTIME):
         if key not in config:

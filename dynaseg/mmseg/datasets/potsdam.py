@@ -5,7 +5,7 @@ import numpy as np
 from mmseg.datasets import CustomDataset
 from mmseg.datasets.builder import DATASETS
 
-from dynaseg.io.files import name_some
+from dynaseg.io.files import name_some, read_names
 from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
 from dynaseg.mmseg.datasets.coco_stuff import list_folder
 from dynaseg.mmseg.datasets.pipelines import add_crop
@@ -95,14 +95,12 @@ def read_ids(lists: list[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if all are empty.
+        ValueError: if one is no text, or lists nothing or something twice.
     """
     ids = []
     for path in lists:
         try:
-            ids += Path(path).read_text('utf-8').split()
+            ids += read_names(Path(path))
         except FileNotFoundError as error:
             raise FileNotFoundError(f'no list of images {path}; see data/README.md') from error
-    if not ids:
-        raise ValueError(f'{", ".join(lists)} list no image: expected one id per line')
     return ids

@@ -18,6 +18,12 @@ def test_each_region_has_its_most_frequent_label(dtype):
         assert (found[inside] == np.bincount(labels[inside]).argmax()).all()
 
 
+def test_labels_may_be_large_numbers():
+    labels = np.array([[10**12, 10**12, 7], [5, 7, 7]])
+    found = label_regions(labels, np.array([[0, 0, 1], [0, 1, 1]]))
+    np.testing.assert_array_equal(found, [[10**12, 10**12, 7], [10**12, 7, 7]])
+
+
 def test_lowest_of_equally_frequent_labels():
     labels = np.array([[7, 2, 2, 7]])
     np.testing.assert_array_equal(label_regions(labels, np.zeros((1, 4), int)), [[2, 2, 2, 2]])
