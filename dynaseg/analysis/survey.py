@@ -42,7 +42,7 @@ class Cluster:
     """What a cluster looks like.
 
     Attributes:
-        share: of the pixels of all images.
+        share: of an image's pixels, mean over the images.
         images: indices of those that contain it.
         surest: examples of large parts of which the network is certain, at most one per image.
         unsure: examples of parts of which it is least certain, at most one per image.

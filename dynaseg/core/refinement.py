@@ -56,10 +56,11 @@ class GuidedFilter:
         mean = self._box(exact)
         self.mean = mean.to(guide.dtype).split(1, dim=1)
         pairs = list(itertools.combinations_with_replacement(range(3), 2))
-        products = self._box(torch.cat([exact[:, [i]] * exact[:, [j]] for i, j in pairs], dim=1))
         (rr, rg, rb, gg, gb, bb) = (
-            products[:, [n]] - mean[:, [i]] * mean[:, [j]] + (eps if i == j else 0.0)
-            for n, (i, j) in enumerate(pairs)
+            self._box(exact[:, [i]] * exact[:, [j]])
+            - mean[:, [i]] * mean[:, [j]]
+            + (eps if i == j else 0.0)
+            for i, j in pairs
         )
         # The inverse of a symmetric 3 x 3 matrix at every pixel, by cofactors.
         cofactors = (

@@ -55,11 +55,12 @@ class ImageFolderDataset(CustomDataset):
         img_dir: str,
         max_images: int | None = None,
         img_suffix: str = '',
+        split: str | None = None,
         **kwargs,
     ) -> None:
         if max_images is not None and max_images < 1:
             raise ValueError(f'max_images must be at least 1, got {max_images}')
-        super().__init__(pipeline, img_dir, img_suffix=img_suffix, **kwargs)
+        super().__init__(pipeline, img_dir, img_suffix=img_suffix, split=split, **kwargs)
         self.img_infos = take_evenly(self.img_infos, max_images)
 
     def load_annotations(
