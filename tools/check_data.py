@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from dynaseg.mmseg.build import list_parts
 from dynaseg.mmseg.checks.errors import ConfigError
-from dynaseg.mmseg.checks.settings import check_settings, refuse_new_keys
-from dynaseg.mmseg.configs import Config, load_config, merge_options
+from dynaseg.mmseg.checks.settings import TOP_LEVEL, check_settings
+from dynaseg.mmseg.configs import Config, load_config, merge_options, refuse_new_keys
 from dynaseg.mmseg.datasets import RegionEvaluationMixin
 from dynaseg.mmseg.training_data import build_dataloader, seeded
 
@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f'--workers must be at least 1, got {options.workers}')
     try:
         config = load_config(options.config)
-        refuse_new_keys(config, options.cfg_options)
+        refuse_new_keys(options.cfg_options, {*TOP_LEVEL, *config})
         config = merge_options(config, options.cfg_options)
     except (OSError, ValueError) as error:
         parser.error(str(error))

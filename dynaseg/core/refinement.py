@@ -53,13 +53,12 @@ class GuidedFilter:
         self.guide = guide.split(1, dim=1)
         # Channels of grey images are correlated: in float32 the inverse would lose all its digits.
         exact = guide.double()
-        mean = self._box(exact)
-        self.mean = mean.to(guide.dtype).split(1, dim=1)
+        mean = self._box(exact).split(1, dim=1)
+        self.mean = [one.to(guide.dtype) for one in mean]
+        exact = exact.split(1, dim=1)
         pairs = list(itertools.combinations_with_replacement(range(3), 2))
         (rr, rg, rb, gg, gb, bb) = (
-            self._box(exact[:, [i]] * exact[:, [j]])
-            - mean[:, [i]] * mean[:, [j]]
-            + (eps if i == j else 0.0)
+            self._box(exact[i] * exact[j]) - mean[i] * mean[j] + (eps if i == j else 0.0)
             for i, j in pairs
         )
         # The inverse of a symmetric 3 x 3 matrix at every pixel, by cofactors.

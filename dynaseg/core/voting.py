@@ -9,14 +9,14 @@ def sum_groups(probabilities: Tensor, groups: Tensor) -> Tensor:
 
     Args:
         probabilities: of K clusters, (N, K, H, W).
-        groups: the group of each cluster, 0 to G - 1, int64, (K,).
+        groups: the group of each cluster, 0 to G - 1, int64, (K,), on any device.
 
     Returns:
         The probabilities of the groups, (N, G, H, W).
     """
     number, _, height, width = probabilities.shape
     sums = probabilities.new_zeros(number, int(groups.max()) + 1, height, width)
-    return sums.index_add_(1, groups, probabilities)
+    return sums.index_add_(1, groups.to(sums.device), probabilities)
 
 
 def give_to_strongest(sums: Tensor, probabilities: Tensor, groups: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def give_to_strongest(sums: Tensor, probabilities: Tensor, groups: Tensor) -> Te
     Args:
         sums: the probabilities of the groups, (N, G, H, W).
         probabilities: of the clusters, (N, K, H, W).
-        groups: the group of each cluster, int64, (K,).
+        groups: the group of each cluster, int64, (K,), on any device.
 
     Returns:
         Probabilities of the clusters, nonzero for only one in each group, (N, K, H, W).
@@ -41,6 +41,7 @@ def give_to_strongest(sums: Tensor, probabilities: Tensor, groups: Tensor) -> Te
         tensor([0.4000, 0.0000, 0.6000])
     """
     given = torch.zeros_like(probabilities)
+    groups = groups.to(given.device)
     for group in range(sums.shape[1]):
         (members,) = torch.nonzero(groups == group, as_tuple=True)
         if len(members):

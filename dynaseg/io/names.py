@@ -70,7 +70,8 @@ class ClusterNames:
             if (
                 not isinstance(name, str)
                 or not 0 < len(name) <= MAX_NAME
-                or (name != name.strip() or not name.isprintable())
+                or name != name.strip()
+                or not name.isprintable()
             ):
                 raise ValueError(
                     f'cluster {cluster} has the name {name!r}: expected text of 1 to {MAX_NAME} '

@@ -1,11 +1,11 @@
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 
 from mmcv import Config, DictAction
 
-from dynaseg.mmseg.checks.errors import suggest
+from dynaseg.mmseg.checks.errors import ConfigError, suggest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -113,6 +113,22 @@ def merge_options(config: Config, options: Sequence[str]) -> Config:
     except (ValueError, TypeError, AssertionError, KeyError, AttributeError) as error:
         raise ValueError(f'cfg-options {" ".join(options)}: {error}') from error
     return changed
+
+
+def refuse_new_keys(options: Iterable[str], known: Collection[str]) -> None:
+    """Check that options of a command change what is in a config, or is read from one.
+
+    Args:
+        options: their dotted keys, perhaps with ``=`` and a value.
+        known: the top-level keys that have an effect.
+
+    Raises:
+        ConfigError: for the first that would have none.
+    """
+    for option in options:
+        key = option.partition('=')[0].partition('.')[0]
+        if key not in known:
+            raise ConfigError(f'cfg-options: {key} is not in the config{suggest(key, known)}')
 
 
 def parse_value(text: str) -> object:

@@ -86,7 +86,8 @@ class Names {
   load({ names, madeFrom }) {
     this.given.clear();
     const made = this.data.madeFrom;
-    this.madeFrom = !madeFrom || madeFrom.endsWith(made) ? madeFrom || made : `${madeFrom}; then ${made}`;
+    const isOther = madeFrom && !madeFrom.endsWith(made);
+    this.madeFrom = isOther ? `${madeFrom}; then ${made}` : madeFrom || made;
     for (const [cluster, name] of Object.entries(names)) this.give(Number(cluster), name);
     this.store();
   }

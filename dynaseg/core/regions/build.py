@@ -100,7 +100,7 @@ def check_image(image: np.ndarray) -> np.ndarray:
         raise ValueError(f'image must be (H, W, 3) or (H, W), got shape {image.shape}')
     if image.dtype != np.uint8 and image.dtype.kind != 'f':
         raise ValueError(f'image must be uint8, or floating point in [0, 1], got {image.dtype}')
-    if not np.isfinite(image).all():
+    if image.dtype != np.uint8 and not np.isfinite(image).all():
         raise ValueError('image must be finite, and has NaN or infinite values')
     return image
 

@@ -81,8 +81,7 @@ def sobel(lightness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def halve(maps: np.ndarray) -> np.ndarray:
     """Halve the height and width of maps, (C, H, W), by area averaging."""
-    size = [max(1, length // 2) for length in maps.shape[-2:]]
-    return F.adaptive_avg_pool2d(torch.from_numpy(maps), size).numpy()
+    return shrink(maps, tuple(max(1, length // 2) for length in maps.shape[1:]))
 
 
 def shrink(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -19,9 +19,9 @@ from dynaseg.io.files import take_evenly
 from dynaseg.io.names import read_names_of
 from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
-from dynaseg.mmseg.checks.settings import check_best, check_metrics, check_settings, refuse_new_keys
+from dynaseg.mmseg.checks.settings import TOP_LEVEL, check_best, check_metrics, check_settings
 from dynaseg.mmseg.checks.weights import list_random, read_weights, refuse_other_segmentor
-from dynaseg.mmseg.configs import load_config
+from dynaseg.mmseg.configs import load_config, refuse_new_keys
 from dynaseg.mmseg.resume import LATEST
 from dynaseg.mmseg.scratch import PREFIX, initialise
 from dynaseg.mmseg.training_data import Draw, DrawnImages, Refusal
@@ -41,7 +41,7 @@ def check_command(config: Config, arguments: Namespace) -> None:
     Raises:
         ConfigError: for the first mistake in it, or in files that it or the command names.
     """
-    refuse_new_keys(config, arguments.cfg_options or {})
+    refuse_new_keys(arguments.cfg_options or {}, {*TOP_LEVEL, *config})
     with naming('--cfg-options', *MISTAKES):
         config.merge_from_dict(arguments.cfg_options or {})
         load_config(config)  # which checks what options may have changed

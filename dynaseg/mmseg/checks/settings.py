@@ -1,7 +1,7 @@
 """Checks of a whole config, before anything is built from it."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from numbers import Integral
 
@@ -28,6 +28,7 @@ TOP_LEVEL = (
     *('model', 'data', 'runner', 'evaluation', 'custom_hooks', 'custom_imports', 'dist_params'),
     *('find_unused_parameters', 'cudnn_benchmark', 'momentum_config', 'fp16', 'work_dir'),
 )
+# What must be a dict, where it is given.
 SECTIONS = (
     *SCHEDULE,
     *('data', 'runner', 'evaluation', 'log_config', 'momentum_config', 'model.test_cfg'),
@@ -100,23 +101,6 @@ def check_settings(config: Config, training: bool = False) -> None:
     if 'data' in config:
         _check_data(config['data'])
     _check_schedule(config)
-
-
-def refuse_new_keys(config: Mapping | Config, options: Iterable[str]) -> None:
-    """Check that options of a command change what is in a config, or is read from one.
-
-    Args:
-        config: the config, without the options.
-        options: their dotted keys.
-
-    Raises:
-        ConfigError: for the first that would have no effect.
-    """
-    known = {*TOP_LEVEL, *config}
-    for option in options:
-        key = option.partition('.')[0]
-        if key not in known:
-            raise ConfigError(f'--cfg-options: {key} is not in the config{suggest(key, known)}')
 
 
 def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
@@ -201,19 +185,19 @@ def _check_data(data: Mapping) -> None:
         also=(*SUBSETS, *LOADERS, *_loader_keys()),
         supplied=OF_LOADERS,
     )
-    known = {*read_signature(build_dataloader).hints, *SUBSETS, *LOADERS, *_loader_keys()}
-    known -= set(OF_LOADERS)
-    for key in data:
-        if key not in known:  # a loader would fail with it
-            raise ConfigError(f'data.{key} is unknown{suggest(key, known)}')
+    known = {*read_signature(build_dataloader).hints, *_loader_keys()} - set(OF_LOADERS)
+    _refuse_unknown('data', data, known.union(SUBSETS, LOADERS))  # a loader would fail with it
     for subset in SUBSETS:
         if subset in data:
             check_dataset(f'data.{subset}', data[subset])
     for loader in LOADERS:
-        for key in data.get(loader, {}):
-            known = {*read_signature(build_dataloader).hints, *_loader_keys()} - set(OF_LOADERS)
-            if key not in known:
-                raise ConfigError(f'data.{loader}.{key} is unknown{suggest(key, known)}')
+        _refuse_unknown(f'data.{loader}', data.get(loader, {}), known)
+
+
+def _refuse_unknown(key: str, given: Mapping, known: Collection[str]) -> None:
+    for entry in given:
+        if entry not in known:
+            raise ConfigError(f'{key}.{entry} is unknown{suggest(entry, known)}')
 
 
 def _loader_keys() -> set[str]:
@@ -238,10 +222,8 @@ def _check_schedule(config: Mapping) -> None:
     for key, kind in HOOK_CONFIGS.items():
         if config.get(key) is not None:
             check_part(key, {'type': kind, **config[key]}, HOOKS, also=('meta',))
-    for key in config.get('checkpoint_config') or ():
-        known = {*read_signature(HOOKS.get('CheckpointHook')).hints, *OF_CHECKPOINTS}
-        if key not in ('type', *known):
-            raise ConfigError(f'checkpoint_config.{key} is unknown{suggest(key, known)}')
+    known = {*read_signature(HOOKS.get('CheckpointHook')).hints, *OF_CHECKPOINTS, 'type'}
+    _refuse_unknown('checkpoint_config', config.get('checkpoint_config') or {}, known)
     for key in OF_ITERATIONS:
         if (config.get(key) or {}).get('by_epoch') and _counts_iterations(config):
             raise ConfigError(
@@ -253,10 +235,7 @@ def _check_schedule(config: Mapping) -> None:
     for number, hook in enumerate(config.get('custom_hooks') or ()):
         _check_hook(f'custom_hooks[{number}]', hook, config['model'])
     if config.get('log_config') is not None:
-        for key in config['log_config']:
-            if key not in ('interval', 'hooks'):
-                close = suggest(key, ('interval', 'hooks'))
-                raise ConfigError(f'log_config.{key} is unknown{close}')
+        _refuse_unknown('log_config', config['log_config'], ('interval', 'hooks'))
         for number, hook in enumerate(config['log_config'].get('hooks', ())):
             key = f'log_config.hooks[{number}]'
             _check_hook(key, hook, config['model'])

@@ -232,7 +232,7 @@ class TrainedPredictor:
         """Make a soft map, (K, h, w), of probabilities, (1, K, h, w): of names if there are any."""
         groups = self.segmentor.groups
         if groups is not None:  # of which each pixel has one cluster: no border within a name
-            probabilities = sum_groups(probabilities, groups.to(probabilities.device))
+            probabilities = sum_groups(probabilities, groups)
         soft = probabilities[0].clamp(min=0)  # a filter may leave some below 0
         return (soft / soft.sum(dim=0)).cpu().numpy()
 

@@ -84,14 +84,14 @@ class RefinedVotesMixin:
         probabilities = super().inference(img, img_meta, rescale)
         votes = probabilities
         if self.groups is not None:
-            votes = sum_groups(probabilities, self.groups.to(probabilities.device))
+            votes = sum_groups(probabilities, self.groups)
         return self._refine(votes, img, img_meta, rescale), probabilities
 
     def _decide(self, votes: Tensor, probabilities: Tensor) -> Tensor:
         """Give the votes of each group to the strongest of its clusters."""
         if self.groups is None:
             return votes
-        return give_to_strongest(votes, probabilities, self.groups.to(votes.device))
+        return give_to_strongest(votes, probabilities, self.groups)
 
     @contextmanager
     def unrefined(self) -> Iterator[None]:
