@@ -160,6 +160,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if min(options.train, options.val) < 1 or min(options.size) < 32:
         parser.error('--train and --val must be at least 1, and --size at least 32 32')
+    if options.seed < 0:
+        parser.error(f'--seed must be at least 0, got {options.seed}')
+    if options.out.exists() and not options.out.is_dir():
+        parser.error(f'--out must be a folder, and {options.out} is a file')
     return options
 
 

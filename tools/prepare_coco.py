@@ -106,7 +106,11 @@ def check(
         if not present:
             yield summary
             return
-        write_file(split.with_name(partial), ''.join(f'{name}\n' for name in present))
+        try:
+            write_file(split.with_name(partial), ''.join(f'{name}\n' for name in present))
+        except OSError as error:
+            yield f'{split.with_name(partial)} cannot be written: {error}'
+            return
         print(f'{subset}: {summary}; those present are listed in {split.with_name(partial)}')
         ids = present
     if masks:
@@ -132,6 +136,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--skip-masks', action='store_true', help="do not check the masks' ids")
     parser.add_argument('--workers', type=int, default=2, help='processes that open masks')
     options = parser.parse_args(arguments)
+    if options.workers < 1:
+        parser.error(f'--workers must be at least 1, got {options.workers}')
     name = options.partial
     if name is not None and (name != Path(name).name or name in ('', SPLIT_FILE)):
         parser.error(f'--partial must be a file name other than {SPLIT_FILE}')

@@ -42,7 +42,8 @@ def image_channels(image: np.ndarray, kind: str | np.ndarray = 'texture') -> Ten
     if kind not in CHANNELS:
         raise ValueError(f'kind must be one of {CHANNELS} or an array (C, h, w), got {kind!r}')
     if kind == 'rgb':
-        channels = halve(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
+        rgb = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
+        channels = halve(rgb if image.dtype == np.uint8 else 255 * rgb)
     else:
         channels = texture_channels(halve(lab_image(image)))
     return torch.from_numpy(standardize(channels))

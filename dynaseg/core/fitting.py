@@ -150,14 +150,16 @@ class Fitter:
         if not (fit_pixels is None or (isinstance(fit_pixels, Integral) and fit_pixels >= 1)):
             raise ValueError(f'fit_pixels must be a positive integer or None, got {fit_pixels!r}')
         check_prediction(predict_scale, predict_pixels)
-        if not (tol is None or 0 <= tol < 1):
+        if not (tol is None or (isinstance(tol, Real) and 0 <= tol < 1)):
             raise ValueError(f'tol must lie in [0, 1) or be None, got {tol!r}')
         if not (isinstance(check_interval, int) and check_interval >= 1):
             raise ValueError(
                 f'check_interval must be an integer of at least 1, got {check_interval!r}'
             )
-        if not 0 <= min_region < 1:
+        if not (isinstance(min_region, Real) and 0 <= min_region < 1):
             raise ValueError(f'min_region must lie in [0, 1), got {min_region!r}')
+        if not (isinstance(marks_weight, Real) and 0 <= marks_weight < math.inf):
+            raise ValueError(f'marks_weight must be finite and at least 0, got {marks_weight!r}')
         self.iterations = iterations
         self.lr = lr
         self.momentum = momentum

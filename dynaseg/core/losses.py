@@ -50,12 +50,18 @@ def marked_cross_entropy(response: Tensor, marks: Tensor) -> Tensor:
     Returns:
         The mean over the marked pixels of each image, 0 if there are none, (N,).
 
+    Raises:
+        ValueError: if a label is q or more.
+
     Examples:
         >>> import torch
         >>> response = torch.tensor([[2.0, 0.0], [0.0, 0.0]]).view(1, 2, 1, 2)
         >>> marked_cross_entropy(response, torch.tensor([[[0, -1]]]))
         tensor([0.1269])
     """
+    highest, channels = int(marks.max()), response.shape[1]
+    if highest >= channels:
+        raise ValueError(f'marks must be labels of 0 to {channels - 1}, got {highest}')
     values = F.cross_entropy(response, marks, reduction='none', ignore_index=-1)
     return values.sum(dim=(1, 2)) / (marks >= 0).sum(dim=(1, 2)).clamp(min=1)
 
@@ -152,8 +158,9 @@ def cluster_shares(response: Tensor) -> Tensor:
         >>> cluster_shares(torch.tensor([[9.0, -9.0], [-9.0, -9.0]]).view(1, 2, 1, 2))
         tensor([0.7500, 0.2500])
     """
-    pixels = response.new_tensor([response.numel() / response.shape[1]])
-    sums = torch.cat([response.softmax(dim=1).sum(dim=(0, 2, 3)), pixels])
+    precise = torch.promote_types(response.dtype, torch.float32)  # float16 ends at 65504 pixels
+    sums = response.softmax(dim=1).sum(dim=(0, 2, 3), dtype=precise)
+    sums = torch.cat([sums, sums.new_tensor([response.numel() / response.shape[1]])])
     sums = sum_over_processes(sums)
     return sums[:-1] / sums[-1]
 

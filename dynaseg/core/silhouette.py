@@ -46,7 +46,8 @@ def estimate_num_clusters(
     if not candidates or min(candidates) < 2:
         raise ValueError(f'candidates must be numbers of at least 2, got {candidates!r}')
     height, width = image.shape[:2]
-    step = max(1, int(np.ceil(np.sqrt(height * width / max_pixels))))
+    spacing = max(np.sqrt(height * width / max_pixels), max(height, width) / max_pixels)
+    step = max(1, int(np.ceil(spacing)))
     # Start in the middle of the first step: the border of a photograph is rarely its subject.
     grid = image[min(step // 2, height - 1) :: step, min(step // 2, width - 1) :: step]
     pixels = rgb2lab(grid).reshape(-1, 3).astype(np.float32)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 def check_prediction(predict_scale: float, predict_pixels: int | None) -> None:
     """Raise ValueError unless a network can predict at this scale and number of pixels."""
-    if not (isinstance(predict_scale, Real) and predict_scale >= 1):
-        raise ValueError(f'predict_scale must be at least 1, got {predict_scale!r}')
-    if not (predict_pixels is None or predict_pixels > 0):
+    if not (isinstance(predict_scale, Real) and 1 <= predict_scale < math.inf):
+        raise ValueError(f'predict_scale must be at least 1 and finite, got {predict_scale!r}')
+    if not (predict_pixels is None or (isinstance(predict_pixels, Real) and predict_pixels > 0)):
         raise ValueError(f'predict_pixels must be positive or None, got {predict_pixels!r}')
 
 
@@ -37,13 +37,15 @@ def limited_size(size: Sequence[int], pixels: int | None) -> tuple[int, int]:
     """Shrink a size, (H, W), of more than ``pixels`` to about that many; None for no limit.
 
     Examples:
-        >>> limited_size((40, 60), 600), limited_size((40, 60), None)
-        ((20, 30), (40, 60))
+        >>> limited_size((40, 60), 600), limited_size((1, 9000), 600), limited_size((40, 60), None)
+        ((20, 30), (1, 600), (40, 60))
     """
     height, width = size
     if pixels is None or height * width <= pixels:
         return height, width
     scale = math.sqrt(pixels / (height * width))
+    if min(height, width) * scale < 1:  # a single row or column is left
+        scale = pixels / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 

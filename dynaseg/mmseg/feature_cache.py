@@ -12,8 +12,10 @@ from mmcv.utils import print_log
 from torch import Tensor, nn
 
 from dynaseg.io.files import is_whole, write_file
+from dynaseg.mmseg.errors import UserError
 
 SUFFIX = '.pt'
+STORED = f'*{SUFFIX}*'  # also the unfinished files of a process that was killed
 DIGEST = re.compile('[0-9a-f]{32}')
 GIB = 2**30
 MEASUREMENTS = 64  # of a folder's size, while a process fills it
@@ -75,7 +77,10 @@ class FeatureCache:
 
     def _open(self) -> None:
         self.folder = self.root / digest(self.settings, *self.backbone.state_dict().values())
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f'feature_cache.folder: {error}') from error
         os.utime(self.folder)
         self._measure_all()
 
@@ -139,7 +144,7 @@ class FeatureCache:
             if self.used + size <= self.limit:
                 break
             self.used -= self._measure(folder)
-            for path in folder.glob(f'*{SUFFIX}'):
+            for path in folder.glob(STORED):
                 path.unlink(missing_ok=True)
 
     def _list_folders(self) -> list[Path]:
@@ -149,7 +154,7 @@ class FeatureCache:
     @staticmethod
     def _measure(folder: Path) -> int:
         sizes = 0
-        for path in folder.glob(f'*{SUFFIX}'):
+        for path in folder.glob(STORED):
             with suppress(FileNotFoundError):  # another process may have just removed it
                 sizes += path.stat().st_size
         return sizes

@@ -18,6 +18,13 @@ def test_channels_are_standardized(kind, count):
     assert (channels.std(dim=(1, 2)) > 0.8).all()
 
 
+@pytest.mark.parametrize('kind', ['rgb', 'texture'])
+def test_channels_are_the_same_of_bytes_and_floats(kind):
+    image = image_of() // 8
+    found = image_channels(image / 255, kind)
+    torch.testing.assert_close(found, image_channels(image, kind), atol=1e-3, rtol=0)
+
+
 def test_texture_tells_stripes_by_their_direction_and_width():
     y, x = np.mgrid[:80, :120]
     wave = np.where(x < 60, np.sin(y * 0.8), np.sin(x * 0.8))

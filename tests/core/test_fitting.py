@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -361,15 +362,19 @@ def test_zero_iterations_label_as_the_network_does():
         ('momentum', 1.0),
         ('fit_pixels', 0),
         ('predict_scale', 0.5),
+        ('predict_scale', math.inf),
         ('predict_pixels', -5),
         ('tol', 1.5),
+        ('tol', '0.1'),
         ('check_interval', 0),
         ('check_interval', 2.5),
         ('min_region', 1.0),
+        ('marks_weight', -1),
+        ('marks_weight', math.nan),
     ],
 )
 def test_setting_out_of_range_is_an_error_that_names_it(name, value):
-    with pytest.raises(ValueError, match=rf'{name} must (be|lie) .*got {value}'):
+    with pytest.raises(ValueError, match=rf'{name} must (be|lie) .*got {value!r}'):
         make_fitter(**{name: value})
 
 
@@ -414,6 +419,12 @@ def test_marked_pixels_get_their_labels():
 def test_marks_of_another_number_of_images_are_refused():
     with pytest.raises(ValueError, match=r'marks must be \(2, H, W\)'):
         make_fitter().fit(make_network(), torch.rand(2, 3, 8, 8), marks=torch.zeros(1, 8, 8).long())
+
+
+def test_marks_that_no_channel_stands_for_are_refused():
+    marks = torch.full((1, 8, 8), 8)
+    with pytest.raises(ValueError, match='marks must be labels of 0 to 7, got 8'):
+        make_fitter().fit(make_network(channels=8), torch.rand(1, 3, 8, 8), marks=marks)
 
 
 def test_a_fit_whose_loss_is_not_finite_ends_and_says_where():

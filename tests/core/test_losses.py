@@ -6,6 +6,7 @@ import torch
 
 from dynaseg.core.losses import (
     DynaSegLoss,
+    cluster_shares,
     count_clusters,
     dynamic_weight,
     feature_similarity,
@@ -249,6 +250,11 @@ def test_marked_cross_entropy_is_the_formula():
             if marks[image, y, x] >= 0
         ]
         assert float(value) == pytest.approx(sum(terms) / len(terms))
+
+
+def test_shares_of_more_pixels_than_half_precision_counts():
+    response = torch.zeros(1, 2, 300, 300, dtype=torch.float16)
+    torch.testing.assert_close(cluster_shares(response), torch.tensor([0.5, 0.5]))
 
 
 def test_marked_cross_entropy_without_marks_is_nothing():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from dynaseg.core import estimate_num_clusters
 
@@ -55,6 +56,18 @@ def test_tiny_images(size):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     best, _ = estimate_num_clusters(image)
     assert 1 <= best <= size[0] * size[1]
+
+
+@pytest.mark.parametrize('size', [(1, 20_000), (20_000, 2)])
+def test_long_images_are_no_more_pixels_than_others(size, monkeypatch):
+    counts = []
+    compute = sklearn.metrics.pairwise_distances
+    monkeypatch.setattr(
+        'sklearn.metrics.pairwise_distances', lambda x: counts.append(len(x)) or compute(x)
+    )
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    estimate_num_clusters(image, (2, 3))
+    assert 250 <= counts[0] <= 500
 
 
 def test_candidates_are_those_that_are_tried():

@@ -9,6 +9,7 @@ from mmseg.models import build_segmentor
 from torch import nn
 
 import dynaseg.mmseg  # noqa: F401  (registers the models)
+from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.feature_cache import GIB, FeatureCache, LevelMemory
 
 
@@ -93,6 +94,25 @@ def test_the_folder_is_bounded_and_other_networks_leave_first(tmp_path, images):
     assert len(list(cache.folder.iterdir())) == 2  # no more than fit, after the others had gone
     assert len(stored(tmp_path)) == 3
     assert (tmp_path / 'mine' / 'levels.pt').exists()
+
+
+def test_what_a_killed_process_left_counts_and_leaves_with_its_network(tmp_path, images):
+    compute = Counting()
+    other = FeatureCache(frozen(1), '', tmp_path)
+    other(images[:1], compute)
+    (levels,) = stored(tmp_path)
+    size = levels.stat().st_size
+    levels.rename(levels.with_name(f'.{levels.name}.0123abcd.part'))
+    cache = FeatureCache(frozen(), '', tmp_path, max_gib=1.5 * size / GIB)
+    cache(images[:1], compute)
+    assert [path.parent for path in stored(tmp_path)] == [cache.folder]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, images):
+    (tmp_path / 'file').write_text('')
+    cache = FeatureCache(frozen(), '', tmp_path / 'file')
+    with pytest.raises(UserError, match=r'feature_cache\.folder: .*file'):
+        cache(images, Counting())
 
 
 def test_what_other_processes_store_counts(tmp_path, images):

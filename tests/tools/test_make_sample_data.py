@@ -52,3 +52,14 @@ def test_too_small_is_refused(make, capsys, bad):
         make('data', *bad)
     assert stop.value.code == 2
     assert 'must be at least 1, and --size at least 32 32' in capsys.readouterr().err
+
+
+def test_a_seed_and_a_folder_that_cannot_be_are_refused(make, tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    for bad, message in (
+        (('data', '--seed', '-1'), '--seed must be at least 0, got -1'),
+        (('file',), '--out must be a folder'),
+    ):
+        with pytest.raises(SystemExit):
+            make(*bad)
+        assert message in capsys.readouterr().err

@@ -128,3 +128,17 @@ def test_a_part_is_checked_as_the_whole(run, sample_data):
 def test_the_list_of_a_part_is_another_file(run, name):
     with pytest.raises(SystemExit):
         run('--partial', name)
+
+
+def test_a_list_that_cannot_be_written_is_named(run, sample_data):
+    place = sample_data / 'curated' / 'train2017' / 'few.txt'
+    place.mkdir()
+    status, _, err = run('--any-split', '--partial', 'few.txt')
+    assert status == 1
+    assert f'train2017: {place} cannot be written' in err
+
+
+def test_workers_must_be_some(run, capsys):
+    with pytest.raises(SystemExit):
+        run('--workers', '0')
+    assert '--workers must be at least 1, got 0' in capsys.readouterr().err

@@ -125,8 +125,8 @@ def match_naming(table: np.ndarray) -> np.ndarray:
     """Give every cluster a class such that mIoU + accuracy is high; several may share a class.
 
     By majority alone, a rare class dominates no cluster and has no correct pixels. So, starting
-    from the majority, each cluster in turn takes the class that gives the highest sum, until none
-    changes: a local maximum.
+    from the majority, each cluster in turn takes that of its classes (which its pixels have) that
+    gives the highest sum, until none changes.
 
     Args:
         table: contingency table, (K, C).

@@ -111,10 +111,11 @@ def _compact(segments: np.ndarray) -> np.ndarray:
 def _select_nodes(hierarchy: RegionHierarchy, thresholds: np.ndarray) -> np.ndarray:
     """Find the nodes that are the regions of each cut, (T, 2L - 1)."""
     above = hierarchy.altitudes[hierarchy.parents]
-    above[-1] = np.inf
     lows = hierarchy.altitudes.copy()
     lows[: hierarchy.num_leaves] = -np.inf  # for a cut below all altitudes
-    return (lows <= thresholds[:, None]) & (above > thresholds[:, None])
+    is_below = above > thresholds[:, None]
+    is_below[:, -1] = True  # the whole image is in nothing
+    return (lows <= thresholds[:, None]) & is_below
 
 
 def _tabulate(hierarchy: RegionHierarchy, leaves: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -166,7 +167,8 @@ def summarize_hierarchies(
         ``default_``, and at the threshold with the best ``mIoU``, named ``finest_``.
 
     Raises:
-        ValueError: if there are no statistics, or the default is not among the thresholds.
+        ValueError: if there are no statistics, or none of an image with counted pixels, or the
+            default is not among the thresholds.
     """
     thresholds = np.asarray(thresholds, dtype=float)
     (places,) = np.nonzero(np.isclose(thresholds, default, rtol=1e-9))
@@ -176,6 +178,8 @@ def summarize_hierarchies(
             f'got {len(statistics)} images and {default}'
         )
     annotated = [image for image in statistics if image.segment_ious]
+    if not annotated:
+        raise ValueError(f'none of {len(statistics)} images has an annotation with counted pixels')
     curves = {
         'covering': _image_means(image.coverings for image in annotated),
         'PRI': _image_means(image.rand_indices for image in annotated),

@@ -1,6 +1,5 @@
 """From an image and soft segmentations of it to a hierarchy of regions."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +22,7 @@ from dynaseg.core.regions.hierarchy import RegionHierarchy
 from dynaseg.core.regions.merging import Regions, merge_regions
 from dynaseg.core.regions.settings import PLAIN, RegionSettings
 from dynaseg.core.regions.superpixels import make_superpixels
+from dynaseg.core.sizes import limited_size
 
 COLOUR_GAIN = 3.0  # scales the distance of two clearly different colours, Lab / 100, to 1
 
@@ -121,11 +121,9 @@ def working_image(image: np.ndarray, max_pixels: int) -> np.ndarray:
         >>> working_image(np.zeros((40, 60, 3), np.uint8), 600).shape
         (20, 30, 3)
     """
-    height, width = image.shape[:2]
-    scale = math.sqrt(max_pixels / (height * width))
-    if scale >= 1:
+    size = limited_size(image.shape[:2], max_pixels)
+    if size == image.shape[:2]:
         return image
-    size = max(1, round(height * scale)), max(1, round(width * scale))
     smaller = shrink_image(image, size)
     return smaller / 255 if image.dtype == np.uint8 else smaller
 

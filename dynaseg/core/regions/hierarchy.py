@@ -55,6 +55,8 @@ class RegionHierarchy:
                 f'leaves must be a non-empty map (H, W) of integers, '
                 f'got {leaves.dtype} of shape {leaves.shape}'
             )
+        if leaves.min() < 0:
+            raise ValueError(f'leaves must be numbered from 0, got {leaves.min()}')
         nodes = 2 * self.num_leaves - 1
         if parents.shape != (nodes,) or altitudes.shape != (nodes,):
             raise ValueError(

@@ -47,6 +47,12 @@ class RegionSettings:
     middle: float = 1.05
 
     def __post_init__(self) -> None:
+        levels = len(self.features)
+        if self.feature_contrast and levels and not 0 <= self.contrast_level < levels:
+            raise ValueError(
+                f'contrast_level must be the index of one of {levels} levels of features, '
+                f'got {self.contrast_level!r}'
+            )
         for name in ('max_pixels', 'min_depth', 'middle'):
             if not getattr(self, name) > 0:
                 raise ValueError(f'{name} must be positive, got {getattr(self, name)!r}')

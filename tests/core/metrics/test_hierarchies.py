@@ -6,7 +6,7 @@ from dynaseg.core.metrics.hierarchies import hierarchy_statistics, summarize_hie
 from dynaseg.core.metrics.regions import region_statistics, summarize_regions
 from dynaseg.core.regions.build import build_hierarchy
 
-THRESHOLDS = np.linspace(-0.1, 2.5, 14)
+THRESHOLDS = np.array([*np.linspace(-0.1, 2.5, 14), np.inf])
 
 
 def blobs(rng, size, count):
@@ -87,6 +87,14 @@ def test_default_must_be_among_the_thresholds():
     statistics = [hierarchy_statistics(hierarchy, annotations, [1.0, 2.0])]
     with pytest.raises(ValueError, match='a default among the thresholds'):
         summarize_hierarchies(statistics, [1.0, 2.0], 1.5)
+
+
+def test_a_set_without_counted_pixels_is_refused():
+    hierarchy, annotations = sample(0)
+    nothing = np.full_like(annotations[0], 255)
+    statistics = [hierarchy_statistics(hierarchy, [nothing], [1.0], 255)]
+    with pytest.raises(ValueError, match='none of 1 images has an annotation with counted pixels'):
+        summarize_hierarchies(statistics, [1.0], 1.0)
 
 
 def test_shapes_are_checked():

@@ -130,5 +130,7 @@ def test_arguments_are_checked(arguments, message):
 def test_settings_are_checked():
     with pytest.raises(ValueError, match='min_depth must be positive, got 0'):
         RegionSettings(min_depth=0)
+    with pytest.raises(ValueError, match='contrast_level must be the index of one of 1 levels'):
+        RegionSettings(feature_contrast=0.5, features=(1.0,))
     with pytest.raises(ValueError, match='one of them positive'):
         RegionSettings(colour=0, gradient=0, bands=0, orientation=0)

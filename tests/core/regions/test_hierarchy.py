@@ -114,6 +114,7 @@ LEAVES = np.array([[0, 1, 2]], dtype=np.int32)
     ('leaves', 'parents', 'altitudes', 'message'),
     [
         (LEAVES.astype(float), [3, 3, 4, 4, 4], [0, 0, 0, 1, 2], 'leaves must be'),
+        (LEAVES - 1, [2, 2, 2], [0, 0, 1], 'numbered from 0, got -1'),
         (LEAVES, [3, 3, 4, 4], [0, 0, 0, 1], 'must have 2 x 3 - 1 entries'),
         (LEAVES, [3, 3, 3, 4, 4], [0, 0, 0, 1, 2], 'two children'),
         (LEAVES, [3, 3, 4, 4, 3], [0, 0, 0, 1, 2], 'its own parent, got 3'),
