@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
-from dynaseg.core.channels import image_channels, principal_channels
+from dynaseg.core.channels import (
+    image_channels,
+    principal_channels,
+    standardize,
+    texture_channels,
+)
 
 
 def image_of(size=(40, 61), seed=0):
@@ -23,6 +29,33 @@ def test_channels_are_the_same_of_bytes_and_floats(kind):
     image = image_of() // 8
     found = image_channels(image / 255, kind)
     torch.testing.assert_close(found, image_channels(image, kind), atol=1e-3, rtol=0)
+
+
+def test_texture_is_the_formula():
+    lab = np.random.default_rng(0).random((3, 40, 50)).astype(np.float32)
+
+    def blur(values, sigma):
+        return ndimage.gaussian_filter(values, sigma, truncate=3)
+
+    light = lab[0].astype(float)
+    octaves = [light, *(blur(light, sigma) for sigma in (1, 2, 4, 8))]
+    expected = list(lab.astype(float))
+    for k in range(4):
+        energy = blur(np.abs(octaves[k] - octaves[k + 1]), 2 + 2 * k)
+        expected.append(np.log(energy + 0.002))
+    gx, gy = (ndimage.sobel(octaves[1], axis=axis) / 4 for axis in (1, 0))
+    length = np.sqrt(gx**2 + gy**2)
+    for part in (gx**2 - gy**2, 2 * gx * gy):
+        expected.append(blur(part / length, 4) / (blur(length, 4) + 0.02))
+    np.testing.assert_allclose(texture_channels(lab), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_flat_channels_are_not_blown_up():
+    channels = np.float32([[[0.0, 2.0]], [[1.0, 1.0 + 1e-5]]])
+    flat = np.float32([[-5e-6, 5e-6]]) / (5e-6 + 1e-3)
+    np.testing.assert_allclose(
+        standardize(channels), [np.float32([[-1, 1]]) / 1.001, flat], rtol=0.1
+    )
 
 
 def test_texture_tells_stripes_by_their_direction_and_width():

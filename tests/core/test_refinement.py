@@ -125,7 +125,8 @@ def test_names_of_labels_and_scale_of_values_do_not_matter():
     refined = refinement(labels, image)
     names = torch.tensor([40, 7, 0, 13])
     assert torch.equal(refinement(names[labels], image), names[refined])
-    assert torch.equal(refinement(labels, 50 * image - 8), refined)
+    for factor in (50, 1e-3):
+        assert torch.equal(refinement(labels, factor * (image - 0.2)), refined)
 
 
 def test_labels_that_are_to_stay_stay():
@@ -135,6 +136,7 @@ def test_labels_that_are_to_stay_stay():
     refinement = LabelRefinement(rounds=3)
     assert 9 not in refinement(labels, image).unique()
     assert torch.equal(refinement(labels, image, min_labels=5), labels)
+    assert torch.equal(refinement(labels, image, min_labels=4), refinement(labels, image))
 
 
 def test_image_without_an_edge_and_image_of_one_pixel_are_left_alone():

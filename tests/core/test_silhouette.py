@@ -23,6 +23,13 @@ def test_finds_the_number_of_colours(number):
     assert all(-1 <= score <= 1 for score in scores.values())
 
 
+def test_three_colours_may_be_two_clusters():
+    image = np.zeros((20, 30, 3), dtype=np.uint8)
+    image[:, 10:20], image[:, 20:] = 12, 240
+    best, scores = estimate_num_clusters(image)
+    assert (best, set(scores)) == (2, {2})
+
+
 def test_colours_and_not_rows_are_clustered():
     image = make_patches(3)
     pixels = image.reshape(-1, 3)

@@ -33,6 +33,8 @@ def test_maps_are_averaged_where_they_shrink():
     shrunk = resize_maps(stripes, (8, 8))[..., 1:-1]
     torch.testing.assert_close(shrunk, torch.full_like(shrunk, 0.5), rtol=0, atol=0.02)
     assert resize_maps(stripes, (8, 32)) is stripes
+    rows = resize_maps(stripes.mT, (8, 32))[:, :, 1:-1]  # fewer rows, more columns
+    torch.testing.assert_close(rows, torch.full_like(rows, 0.5), rtol=0, atol=0.02)
 
 
 def test_enlarged_labels_are_the_nearest():
