@@ -224,6 +224,8 @@ def segment_images(
     check_out_dir(out_dir)
     if workers is not None and workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
+    if scheduler is not None and workers is not None:
+        raise ValueError('workers are processes of this machine: a scheduler has its own')
     unknown = [name for name in export if name not in EXPORTS]
     if unknown:
         raise ValueError(f'export must be among {[*EXPORTS]}, got {unknown[0]!r}')

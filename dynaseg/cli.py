@@ -114,14 +114,14 @@ def segment(args: argparse.Namespace) -> int:
         return 130
     except (ImportError, OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
-        if not getattr(error, 'segmented', 0):
-            return 2
-        print(
-            f'{error.segmented} images were segmented before: the same command, without '
-            '--overwrite, goes on',
-            file=sys.stderr,
-        )
-        return 1
+        segmented = getattr(error, 'segmented', None)
+        if segmented:
+            print(
+                f'{segmented} images were segmented before: the same command, without '
+                '--overwrite, goes on',
+                file=sys.stderr,
+            )
+        return 2 if segmented is None else 1
     except Exception as error:
         traceback.print_exception(error)
         print(
@@ -191,6 +191,13 @@ def cut(args: argparse.Namespace) -> int:
         return 130
     except (ImportError, OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        from dynaseg.photos.segment import TOO_LARGE, is_lack_of_memory
+
+        if not is_lack_of_memory(error):
+            raise
+        print(f'error: {args.image}: {TOO_LARGE}', file=sys.stderr)
         return 2
     print(f'subject cut out: {" ".join(map(str, paths))}')
     return 0

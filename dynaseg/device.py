@@ -11,7 +11,7 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
         The device.
 
     Raises:
-        ValueError: if there is no such device.
+        ValueError: if there is no such device, or it computes nothing.
 
     Examples:
         >>> find_device('cpu')
@@ -23,6 +23,8 @@ def find_device(device: str | torch.device | None = None) -> torch.device:
         device = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device {device!r} is unknown: expected 'cpu', 'cuda' ...") from error
+    if device.type == 'meta':
+        raise ValueError("device 'meta' computes nothing: expected 'cpu', 'cuda' ...")
     if device.type == 'cuda':
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:

@@ -22,6 +22,7 @@ from dynaseg.core.regions.spreading import spread_marks
 from dynaseg.core.silhouette import estimate_num_clusters
 from dynaseg.core.sizes import enlarge_labels
 
+MAX_SEED = 2**63  # PyTorch's are of 64 bits, and several are made of one
 LABEL_DETAIL = 0.75  # of the regions that clusters are made of: fine ones, without specks
 
 
@@ -239,10 +240,10 @@ def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> 
         The predictor.
 
     Raises:
-        ValueError: if the seed is negative.
+        ValueError: if the seed is negative, or 2^63 or more.
     """
-    if seed < 0:
-        raise ValueError(f'seed must be at least 0, got {seed}')
+    if not 0 <= seed < MAX_SEED:
+        raise ValueError(f'seed must be from 0 to below 2^63, got {seed}')
     networks = [network.to(device) for network in make_region_networks(seed)]
     loss = DynaSegLoss('fsf', reduction='none')
     return RegionPredictor(networks, Fitter(loss, iterations=20, lr=0.2, fit_pixels=1600))

@@ -104,6 +104,12 @@ def test_a_full_disk_says_what_was_done(run, capsys):
     assert 'out/labels/c.png' in message
     assert '2 images were segmented before: the same command' in message
 
+    def fill(**kwargs):
+        raise RunStoppedError(OSError(28, 'No space left on device', 'out/labels/a.png'), 0)
+
+    assert run('x', segment_images=fill) == 1
+    assert 'were segmented before' not in capsys.readouterr().err
+
 
 def test_an_error_of_the_program_shows_where_and_is_status_3(run, capsys):
     def segment_images(**kwargs):
@@ -129,6 +135,9 @@ def test_an_error_of_the_program_shows_where_and_is_status_3(run, capsys):
         [TOOL, '--regions', 0],
         [TOOL, '--min-area', 1],
         [TOOL, '--workers', 0],
+        [TOOL, '--workers', 2, '--scheduler', 'tcp://127.0.0.1:9'],
+        [TOOL, '--seed', 2**64],
+        [TOOL, '--device', 'meta'],
         [TOOL, '--cfg-options', 'modle.test_cfg.fit=None'],
     ],
 )
@@ -201,6 +210,16 @@ def test_a_subject_is_cut_out_by_a_painted_png(square, tmp_path):
     assert main(['cut', str(square), *arguments]) == 0
     mask = np.asarray(Image.open(tmp_path / 'out/masks/square.png'))
     assert 890 <= (mask == 255).sum() <= 900
+
+
+def test_a_photograph_that_memory_does_not_do_for_is_one_line(square, monkeypatch, capsys):
+    def read(path):
+        raise MemoryError
+
+    monkeypatch.setattr('dynaseg.guided.read_image', read)
+    assert main(['cut', str(square), '--keep', '30,20', '--drop', '5,5']) == 2
+    expected = f'error: {square}: too large for the memory that is free\n'
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize(

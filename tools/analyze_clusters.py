@@ -5,7 +5,8 @@ import argparse
 import sys
 
 from dynaseg.analysis import analyze_clusters
-from dynaseg.mmseg.configs import DictAction, load_config
+from dynaseg.mmseg.checks.settings import TOP_LEVEL
+from dynaseg.mmseg.configs import load_config, merge_options, refuse_new_keys
 
 DESCRIPTION = """\
 Shows the clusters of a trained segmentor. Writes naming.html to the output folder, a page for
@@ -52,8 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
-        default={},
+        default=[],
         help='changes to the config: KEY=VALUE',
     )
     return parser.parse_args()
@@ -63,8 +63,9 @@ def main() -> int:
     """Analyse what the command line asks for; returns the exit status."""
     args = vars(parse_args())
     try:
-        config = load_config(args.pop('config'))
-        config.merge_from_dict(args.pop('cfg_options'))
+        config, options = load_config(args.pop('config')), args.pop('cfg_options')
+        refuse_new_keys(options, {*TOP_LEVEL, *config})
+        config = merge_options(config, options)
         analysis = analyze_clusters(config, **args)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)

@@ -2,12 +2,16 @@
 """Draw a small data set of landscapes in the layout of COCO-Stuff, for demonstrations and tests."""
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
+
+from dynaseg.io.files import write_file
+from dynaseg.io.writing import encode_png
 
 SPLIT_FILE = 'Coco164kFull_Stuff_Coarse_7.txt'  # CocoStuff27Dataset's; to import that takes seconds
 
@@ -138,14 +142,16 @@ def make_sample_data(
     for subset, count in (('train2017', num_train), ('val2017', num_val)):
         images, masks = root / 'coco' / subset, root / 'coco' / 'annotations' / subset
         curated = root / 'curated' / subset
-        for folder in (images, masks, curated):
-            folder.mkdir(parents=True, exist_ok=True)
         names = [f'{number:012d}' for number in range(first, first + count)]
         for name in names:
             ids = draw_labels(rng, size[::-1])
-            Image.fromarray(draw_image(rng, ids)).save(images / f'{name}.jpeg', quality=95)
-            Image.fromarray(unlabel_edges(ids)).save(masks / f'{name}.png')
-        (curated / SPLIT_FILE).write_text('\n'.join(names) + '\n')
+            photo, mask = draw_image(rng, ids), unlabel_edges(ids)
+            # In memory first: Pillow's writer of JPEG files passes over a disk that is full.
+            buffer = io.BytesIO()
+            Image.fromarray(photo).save(buffer, 'JPEG', quality=95)
+            write_file(images / f'{name}.jpeg', buffer.getvalue())
+            write_file(masks / f'{name}.png', encode_png(Image.fromarray(mask)))
+        write_file(curated / SPLIT_FILE, '\n'.join(names) + '\n')
         first += count
 
 
@@ -170,7 +176,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     options = parse_arguments(arguments)
-    make_sample_data(options.out, options.train, options.val, tuple(options.size), options.seed)
+    numbers = options.train, options.val
+    try:
+        make_sample_data(options.out, *numbers, tuple(options.size), options.seed)
+    except OSError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
     print(f'{options.train} training and {options.val} validation images are in {options.out}')
     return 0
 

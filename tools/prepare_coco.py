@@ -139,7 +139,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.workers < 1:
         parser.error(f'--workers must be at least 1, got {options.workers}')
     name = options.partial
-    if name is not None and (name != Path(name).name or name in ('', SPLIT_FILE)):
+    if name is not None and (name != Path(name).name or name in ('', '..', SPLIT_FILE)):
         parser.error(f'--partial must be a file name other than {SPLIT_FILE}')
     return options
 

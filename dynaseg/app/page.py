@@ -156,6 +156,7 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
     Raises:
         OSError: if it cannot listen there, as where the port is taken.
     """
+    check_host(host)
     try:
         page.queue(max_size=20).launch(
             server_name=host,
@@ -180,6 +181,18 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
     shown = find_own_address() if host == '0.0.0.0' else host
     print(f'DynaSeg runs at http://{shown}:{page.server_port} (Ctrl-C to stop)', flush=True)
     page.block_thread()
+
+
+def check_host(host: str) -> None:
+    """Raise OSError unless an address is one of this machine's, at which one can listen."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise OSError(
+                f'cannot listen at {host}: {error.strerror}; expected an IPv4 address of this '
+                'machine, such as 127.0.0.1, or 0.0.0.0 for all of them (--host)'
+            ) from error
 
 
 def find_own_address() -> str:

@@ -1,6 +1,8 @@
 """A picture that a person works on: its regions at any detail, and what is selected."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -20,13 +22,13 @@ class Picture:
     """An image, its hierarchy of regions, and the pixels that are selected.
 
     Attributes:
-        name: name of its files.
+        file: name of its file.
         image: RGB, uint8, (H, W, 3).
         hierarchy: its regions.
         selected: bool, (H, W).
     """
 
-    name: str
+    file: str
     image: np.ndarray
     hierarchy: RegionHierarchy
     selected: np.ndarray = field(init=False)
@@ -35,6 +37,11 @@ class Picture:
         self.selected = np.zeros(self.image.shape[:2], dtype=bool)
 
     @property
+    def name(self) -> str:
+        """Name of what is saved of it."""
+        return Path(self.file).stem
+
+    @cached_property
     def display(self) -> np.ndarray:
         """The image as it is shown: RGB, uint8, (h, w, 3), at most 1600 pixels long."""
         return np.asarray(Image.fromarray(self.image).resize(self._display_size()))
@@ -86,10 +93,10 @@ class Picture:
             np.arange(length) * self.selected.shape[axis] // length
             for axis, length in enumerate(display.shape[:2])
         )
-        regions = self.hierarchy.regions(detail)[rows][:, columns]
+        regions = self.hierarchy.regions(detail)[np.ix_(rows, columns)]
         if not self.selected.any():
             return draw_overlay(display, regions)
-        selected = self.selected[rows][:, columns]
+        selected = self.selected[np.ix_(rows, columns)]
         drawn = np.where(selected[..., None], display, (DIMMED * display).astype(np.uint8))
         drawn[find_outlines(regions) & ~selected] = 128
         drawn[find_outlines(selected.astype(np.int32))] = SELECTED

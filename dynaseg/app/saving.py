@@ -32,7 +32,7 @@ def save_picture(folder: Path, picture: Picture, detail: float) -> list[Path]:
     regions = picture.hierarchy.regions(detail)
 
     def describe(annotations: list[dict]) -> bytes:
-        return json.dumps(make_coco(f'{name}.png', size, annotations)).encode()
+        return json.dumps(make_coco(picture.file, size, annotations)).encode()
 
     contents = {}
     if picture.selected.any():

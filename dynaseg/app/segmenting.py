@@ -5,10 +5,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from PIL import Image
-
 from dynaseg.app.picture import Picture
-from dynaseg.io.reading import FORMATS, ImageReadError, read_image
+from dynaseg.io.reading import ImageReadError, read_header, read_image
 from dynaseg.photos.regions import find_hierarchy
 from dynaseg.photos.segment import TOO_LARGE, Predictor, is_lack_of_memory
 from dynaseg.photos.workers import Worker, WorkerDied
@@ -36,7 +34,7 @@ class Opening:
             self._check_size(path)
             image = read_image(path)
             (segmentation,) = self.predictor([image])
-            return Picture(path.stem, image, find_hierarchy(segmentation))
+            return Picture(path.name, image, find_hierarchy(segmentation))
         except ImageReadError as error:
             raise OSError(f'{path.name}: {error.reason}') from error
         except (MemoryError, RuntimeError) as error:
@@ -46,10 +44,10 @@ class Opening:
 
     def _check_size(self, path: Path) -> None:
         try:
-            with Image.open(path, formats=FORMATS) as image:
-                megapixels = image.width * image.height / 1e6
-        except (OSError, ValueError, Image.DecompressionBombError):
+            header = read_header(path)
+        except ImageReadError:
             return  # reading it reports this
+        megapixels = header.width * header.height / 1e6
         if megapixels > self.max_megapixels:
             raise ImageReadError(
                 path, f'{megapixels:.3g} megapixels: expected at most {self.max_megapixels:g}'

@@ -6,6 +6,8 @@ import torch
 from dynaseg.api import load_predictor
 from dynaseg.app.segmenting import Opening, Segmenter
 
+DAY = 86_400  # seconds; waiting for much longer is more than the system can count
+
 
 def serve_app(
     config: str | PathLike | None = None,
@@ -27,13 +29,13 @@ def serve_app(
         port: port to listen on; None for the first free one from 7860.
         max_megabytes: size above which an upload is rejected.
         max_megapixels: size above which a picture is rejected.
-        timeout: seconds after which a picture is given up.
+        timeout: seconds after which a picture is given up, at most a day.
 
     Raises:
         ImportError: if Gradio is not installed; it says how to install it.
         OSError: if it cannot listen there, as where the port is taken.
-        ValueError: if a limit is not positive or not finite, there is no such port, or config,
-            checkpoint or device are invalid.
+        ValueError: if a limit is not positive or not finite, or the timeout over a day, there is no
+            such port, or config, checkpoint or device are invalid.
     """
     from dynaseg.app.page import launch, make_page  # which needs Gradio
 
@@ -41,6 +43,8 @@ def serve_app(
     for name, limit in limits.items():
         if not 0 < limit < math.inf:
             raise ValueError(f'{name} must be positive and finite, got {limit}')
+    if timeout > DAY:
+        raise ValueError(f'timeout must be at most {DAY} (a day), got {timeout}')
     if port is not None and not 0 < port < 65536:
         raise ValueError(f'port must be from 1 to 65535, got {port}')
     predictor, _ = load_predictor(config, checkpoint, device)

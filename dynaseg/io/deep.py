@@ -82,6 +82,16 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
     return image
 
 
+def read_deep_header(path: str | PathLike) -> tuple[int, int, int]:
+    """Read the width, height and orientation of the first picture of a TIFF."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        orientation = page.tags.valueof(ORIENTATION_TAG, 1)
+        return page.imagewidth, page.imagelength, int(orientation)
+
+
 def _scale_alpha(values: np.ndarray) -> np.ndarray:
     """Scale a band of transparency, whose largest value is opaque, to 8 bits."""
     opaque = np.iinfo(values.dtype).max if values.dtype.kind in 'iu' else 1.0

@@ -7,10 +7,15 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # there, processes do not wait for one another
+    fcntl = None
 
 # What decoders raise on damaged files, which depends on the format, on what is damaged and on the
 # decoder's version: mostly OSError, but also what indexing, unpacking or dividing by the damaged
@@ -45,6 +50,7 @@ IMAGE_SUFFIXES = (
     '.heif',
 )
 PART_SUFFIX = '.part'
+PART_BYTES = 4  # of chance in a temporary file's name
 MAX_NAMED = 3
 
 
@@ -68,7 +74,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         ['a.txt']
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(4)}{PART_SUFFIX}')
+    temporary = path.with_name(f'.{path.name}.{secrets.token_hex(PART_BYTES)}{PART_SUFFIX}')
     try:
         yield temporary
         os.replace(temporary, path)
@@ -146,8 +152,45 @@ def read_names(path: Path, apart: str | None = None) -> list[str]:
 
 def remove_parts(folder: Path) -> None:
     """Remove what writers that were killed have left in a folder, if there is one."""
-    for path in folder.glob(f'.*{PART_SUFFIX}'):
+    for path in folder.glob(f'.*.{"[0-9a-f]" * 2 * PART_BYTES}{PART_SUFFIX}'):
         path.unlink(missing_ok=True)
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Append lines to a text file, of which a killed writer may have cut off the last one.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, 'notes')
+        ...     _ = path.write_text('cut o')
+        ...     append_lines(path, ['two'])
+        ...     path.read_text().splitlines()
+        ['cut o', 'two']
+    """
+    with path.open('a+b') as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            lines = lines if file.read() == b'\n' else ['', *lines]
+        file.write(''.join(f'{line}\n' for line in lines).encode())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep others that do the same waiting, where the system can; the file is made."""
+    with path.open('a') as file:
+        lock(file)
+        yield
+
+
+def lock(file: IO, wait: bool = True) -> None:
+    """Lock an open file until it is closed, where the system can.
+
+    Raises:
+        BlockingIOError: if another process has locked it, unless ``wait``.
+    """
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 def walk_images(

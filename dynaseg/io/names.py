@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from unicodedata import category
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from dynaseg.io.files import name_some, write_file
 
 UNNAMED = 'unnamed'
 MAX_NAME = 100  # characters
+NOT_TEXT = {'Cc', 'Cs', 'Zl', 'Zp'}  # Unicode's categories of control characters and line breaks
 KEYS = {'names', 'made_from', 'checkpoint_sha256'}
 
 
@@ -47,7 +49,8 @@ class ClusterNames:
 
     Raises:
         ValueError: if a cluster is no integer of at least 0, a name is empty, has spaces around it,
-            is longer than 100 characters, cannot be printed or is ``'unnamed'``, or there is none.
+            is longer than 100 characters, has line breaks or control characters, or is
+            ``'unnamed'``, or there is none.
 
     Examples:
         >>> names = ClusterNames({0: 'road', 2: 'car', 3: 'road'}, 'a person')
@@ -71,7 +74,7 @@ class ClusterNames:
                 not isinstance(name, str)
                 or not 0 < len(name) <= MAX_NAME
                 or name != name.strip()
-                or not name.isprintable()
+                or any(category(character) in NOT_TEXT for character in name)
             ):
                 raise ValueError(
                     f'cluster {cluster} has the name {name!r}: expected text of 1 to {MAX_NAME} '

@@ -4,11 +4,12 @@ import os
 import warnings
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 
-from dynaseg.io.deep import ORIENTATION_TAG, read_deep_tiff, to_8_bits
+from dynaseg.io.deep import ORIENTATION_TAG, read_deep_header, read_deep_tiff, to_8_bits
 from dynaseg.io.files import DAMAGE
 
 try:
@@ -122,20 +123,64 @@ def read_image(path: str | PathLike) -> np.ndarray:
         raise ImageReadError(path, reason) from error
 
 
+class Header(NamedTuple):
+    """What the file of an image says before it is decoded: its size, and how it is to be turned."""
+
+    width: int
+    height: int
+    orientation: int  # as EXIF has it: 1 where it is upright
+
+
+def read_header(path: str | PathLike) -> Header:
+    """Read the header of a file that :func:`read_image` reads.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its size as it is stored, and its orientation.
+
+    Raises:
+        ImageReadError: if it cannot be read.
+    """
+    path = Path(path)
+    try:
+        try:
+            with Image.open(path, formats=FORMATS) as image:
+                return Header(*image.size, _read_orientation(image))
+        except UnidentifiedImageError:
+            return Header(*read_deep_header(path))
+    except (*DAMAGE, Image.DecompressionBombError) as error:
+        raise ImageReadError(path, _describe(error)) from error
+
+
+def turn_back(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn pixels that are upright, (H, W), to where an image's file has them.
+
+    Examples:
+        >>> turn_back(np.array([[1, 2, 3]], np.int32), 6)  # which is stored lying on its left side
+        array([[3],
+               [2],
+               [1]], dtype=int32)
+    """
+    turn = _UPRIGHT.get({6: 8, 8: 6}.get(orientation, orientation))
+    return pixels if turn is None else np.asarray(Image.fromarray(pixels).transpose(turn))
+
+
 def _open_upright(path: Path) -> Image.Image:
     try:
         with Image.open(path, formats=FORMATS) as image:
             image.load()
-            upright = _upright(image)
+            upright = turn_upright(image)
             if image.format != 'TIFF' or max(image.tag_v2.get(_BITS_TAG, (1,))) <= 8:
                 return upright
     except UnidentifiedImageError:
         with path.open('rb') as file:
             if file.read(4) not in _TIFF_MAGIC:
                 raise
-        return _upright(read_deep_tiff(path))
+        return turn_upright(read_deep_tiff(path))
     try:
-        return _upright(read_deep_tiff(path))
+        return turn_upright(read_deep_tiff(path))
     except DAMAGE:  # such as compressed by LZW: colours have the 8 bits then that Pillow takes
         return upright
 
@@ -144,13 +189,17 @@ def _describe(error: Exception) -> str:
     return ' '.join(str(error).split()) or type(error).__name__
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def turn_upright(image: Image.Image) -> Image.Image:
     """Turn an image as its EXIF orientation says; a damaged EXIF block costs only the turn."""
+    turn = _UPRIGHT.get(_read_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _read_orientation(image: Image.Image) -> int:
     try:
-        orientation = image.getexif().get(ORIENTATION_TAG)
+        return image.getexif().get(ORIENTATION_TAG, 1)
     except DAMAGE:
-        return image
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+        return 1
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:

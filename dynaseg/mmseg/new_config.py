@@ -46,12 +46,14 @@ def write_new_config(name: str | PathLike, base: str | PathLike) -> Path:
     Raises:
         FileExistsError: if there is such a file, which is left unchanged.
         FileNotFoundError: if there is no such base or no such folder.
-        ValueError: if the base is not a valid config.
+        ValueError: if the base is not a valid config, or not one of a segmentor.
     """
     path = Path(name)
     if path.suffix != '.py':
         path = path.with_name(f'{path.name}.py')
     config = load_config(base)
+    if 'decode_head' not in config.get('model', {}):
+        raise ValueError(f'{base} has no model.decode_head: expected the config of a segmentor')
     # A shipped config is found by its name wherever the package is; your own by its full path.
     given = str(Path(base).resolve()) if Path(base).is_file() else str(base)
     content = TEMPLATE.format(
@@ -86,9 +88,18 @@ def _list_data(config: Config) -> list[str]:
     lines = [f'samples_per_gpu={data.samples_per_gpu!r},'] if 'samples_per_gpu' in data else []
     for subset in ('train', 'val', 'test'):
         if subset in data:
-            shown = {key: data[subset][key] for key in DATA_KEYS if key in data[subset]}
-            lines.append(f'{subset}={_show(shown)},')
+            lines.append(f'{subset}={_show(_choose(data[subset]))},')
     return lines
+
+
+def _choose(dataset: dict | list) -> dict | list:
+    """Choose what one may want to change of a data set, or of each of several."""
+    if isinstance(dataset, list):
+        return [_choose(one) for one in dataset]
+    chosen = {key: dataset[key] for key in DATA_KEYS if key in dataset}
+    if 'dataset' in dataset:  # which is repeated
+        chosen['dataset'] = _choose(dataset['dataset'])
+    return chosen
 
 
 def _list_schedule(config: Config) -> list[str]:
@@ -97,7 +108,9 @@ def _list_schedule(config: Config) -> list[str]:
 
 
 def _show(value: object) -> str:
-    """Write a value as configs do: dicts by their keys."""
+    """Write a value as configs do: dicts by their keys, also in lists."""
+    if isinstance(value, list):
+        return f'[{", ".join(map(_show, value))}]'
     if isinstance(value, dict):
         return f'dict({", ".join(f"{key}={_show(one)}" for key, one in value.items())})'
     return repr(value)

@@ -10,6 +10,7 @@ from mmselfsup.datasets.builder import DATASOURCES
 from mmselfsup.datasets.data_sources.base import BaseDataSource
 from PIL import Image
 
+from dynaseg.mmseg.build import list_parts
 from dynaseg.mmseg.compat import repair_mmselfsup
 from dynaseg.mmseg.errors import UserError
 
@@ -23,8 +24,8 @@ class SegmentationImages(BaseDataSource):
     A backbone is thus trained on the same images that DynaSeg trains on afterwards.
 
     Args:
-        dataset: config of the data set without its pipeline; ``ImageFolderDataset`` takes any
-            folder of images.
+        dataset: config of the data set without its pipeline, which repeats or joins no others;
+            ``ImageFolderDataset`` takes any folder of images.
         **kwargs: further arguments of mmselfsup's ``BaseDataSource``.
 
     Raises:
@@ -40,6 +41,8 @@ class SegmentationImages(BaseDataSource):
 
     def __init__(self, dataset: dict, **kwargs) -> None:
         self.dataset = build_dataset({**dataset, 'pipeline': [{'type': 'LoadImage'}]})
+        if list_parts(self.dataset) != [self.dataset]:
+            raise ValueError('dataset must be a single data set, which repeats or joins no others')
         super().__init__(data_prefix='', **kwargs)
 
     def load_annotations(self) -> list[dict]:

@@ -1,17 +1,16 @@
 """Cut-outs of what a person marked on an image."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from dynaseg.io.files import write_file
+from dynaseg.io.files import append_lines, locked, write_file
 from dynaseg.io.writing import encode_png
 from dynaseg.photos.finding import name_outputs
 from dynaseg.photos.marks import SUBJECT
-from dynaseg.photos.outputs import CUT_OUTS, CUT_OUTS_NAME
+from dynaseg.photos.outputs import CUT_OUTS, CUT_OUTS_NAME, read_cut_outs
 
 
 def cut_out_paths(out_dir: Path, name: str) -> list[Path]:
@@ -32,19 +31,15 @@ def name_cut_out(out_dir: Path, file: Path) -> str:
         there are other files of that name.
     """
     file = file.absolute()
+    out_dir.mkdir(parents=True, exist_ok=True)
     notes = out_dir / CUT_OUTS_NAME
-    known = {}
-    for line in notes.read_text('utf-8').splitlines() if notes.exists() else ():
-        with suppress(ValueError, KeyError, TypeError):  # one that was cut off
-            note = json.loads(line)
-            known[Path(note['file'])] = note['name']
-    name = name_outputs(
-        [file], known, lambda name: any(path.exists() for path in cut_out_paths(out_dir, name))
-    )[file]
-    if file not in known:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        with notes.open('a', encoding='utf-8') as lines:
-            lines.write(json.dumps({'file': str(file), 'name': name}) + '\n')
+    with locked(notes):
+        known = read_cut_outs(out_dir)
+        name = name_outputs(
+            [file], known, lambda name: any(path.exists() for path in cut_out_paths(out_dir, name))
+        )[file]
+        if file not in known:
+            append_lines(notes, [json.dumps({'file': str(file), 'name': name})])
     return name
 
 

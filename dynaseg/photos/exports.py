@@ -16,7 +16,8 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from dynaseg.core.regions.labels import find_region_labels
-from dynaseg.io.files import atomic_write
+from dynaseg.io.files import atomic_write, write_file
+from dynaseg.io.reading import read_header, turn_back
 from dynaseg.io.writing import read_label_map
 from dynaseg.photos.outputs import GEOTIFF_FOLDER, output_paths
 
@@ -27,7 +28,7 @@ COCO_NAME = 'coco.json'
 INFO = {'info': {'description': 'regions by DynaSeg'}}
 SOFTWARE = {'TIFFTAG_SOFTWARE': 'DynaSeg'}
 CATEGORY = {'id': 1, 'name': 'region', 'supercategory': 'region'}
-TOLERANCE = 0.5  # pixels by which polygons may leave the outline
+TOLERANCE = 0.4  # pixels by which polygons may leave the outline; .5 would lose single pixels
 
 
 def check_coco(out_dir: Path, files: Iterable[Path]) -> None:
@@ -254,15 +255,15 @@ def export_geotiff(out_dir: Path, records: Iterable[dict], names: Sequence[str] 
         if place is None:
             continue
         regions = read_label_map(output_paths(out_dir, record['name'])['regions']).astype(np.int32)
+        regions = turn_back(regions, read_header(record['file']).orientation)
         height, width = regions.shape
-        with (
-            atomic_write(folder / f'{record["name"]}.tif') as temporary,
-            rasterio.open(
-                temporary, 'w', 'GTiff', width, height, 1, dtype='int32', compress='lzw', **place
-            ) as file,
-        ):
-            file.write(regions, 1)
-            file.update_tags(**SOFTWARE)
+        settings = {'width': width, 'height': height, 'count': 1, 'dtype': 'int32', **place}
+        # In memory first: GDAL passes over a disk that is full.
+        with rasterio.MemoryFile() as memory:
+            with memory.open(driver='GTiff', compress='lzw', **settings) as file:
+                file.write(regions, 1)
+                file.update_tags(**SOFTWARE)
+            write_file(folder / f'{record["name"]}.tif', memory.read())
     return folder
 
 

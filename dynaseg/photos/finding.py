@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from dynaseg.io.files import IMAGE_SUFFIXES, is_image_name, walk_images
-from dynaseg.photos.outputs import is_output_folder
+from dynaseg.photos.outputs import CUT_OUTS, is_output_folder, read_cut_outs
 
 SUFFIXES = ' '.join(IMAGE_SUFFIXES)
 MAX_NAME_BYTES = 200  # file systems take 255, and suffixes are added
@@ -48,6 +48,14 @@ def find_images(
         path = os.path.abspath(folder)
         return path in exclude or is_output_folder(Path(path))
 
+    @cache
+    def list_cut_outs(out_dir: Path) -> set[str]:
+        return {f'{name}.png' for name in read_cut_outs(out_dir).values()}
+
+    def is_cut_out(file: str) -> bool:
+        path = Path(os.path.abspath(file))
+        return path.parent.name in CUT_OUTS and path.name in list_cut_outs(path.parent.parent)
+
     files = {}
     texts = [os.path.expanduser(os.fspath(given)) for given in inputs]
     for text in texts:
@@ -59,6 +67,8 @@ def find_images(
                 raise FileNotFoundError(f'no image files ({SUFFIXES}) found by the pattern {text}')
         else:
             found = [text]
+        if found != [text]:
+            found = [file for file in found if not is_cut_out(file)]
         files.update(dict.fromkeys(Path(os.path.abspath(file)) for file in found))
     if not any(map(os.path.lexists, files)):
         places = ', '.join(str(given) for given in inputs) or 'nothing'

@@ -15,6 +15,7 @@ from dynaseg.io.writing import encode_jpeg, read_label_map
 from dynaseg.photos.outputs import output_paths
 
 NUM_EXAMPLES = 4  # of each label
+NUM_KEPT = 100  # of each label, some of which may be forgotten
 CROP_SIZE = 144  # pixels
 COLUMNS = 40  # of crops in the picture of them all
 
@@ -53,7 +54,7 @@ class Legend:
         for name, (x, y, radius) in record['examples'].items():
             example = (-radius / min(record['size']), record['name'], (x, y, radius))
             others = [one for one in self._examples[name] if one != example]
-            self._examples[name] = sorted(others + [example] * (times > 0))[:NUM_EXAMPLES]
+            self._examples[name] = sorted(others + [example] * (times > 0))[:NUM_KEPT]
 
     def entries(self) -> list[dict]:
         """Describe the labels that any image has, the most frequent first.
@@ -85,7 +86,7 @@ class Legend:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of :meth:`draw`."""
-        number = max(1, sum(map(len, self._examples.values())))
+        number = max(1, sum(1 for _ in self._all()))
         return CROP_SIZE * COLUMNS, CROP_SIZE * math.ceil(number / COLUMNS)
 
     def draw(self, out_dir: Path) -> bytes:
@@ -102,7 +103,7 @@ class Legend:
 
     def _all(self) -> Iterator[tuple[str, int, Example]]:
         for name in self.names:
-            for number, example in enumerate(self._examples[name]):
+            for number, example in enumerate(self._examples[name][:NUM_EXAMPLES]):
                 yield name, number, example
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, UnidentifiedImageError
 from scipy import ndimage
 
 from dynaseg.io.files import DAMAGE
-from dynaseg.io.reading import ImageReadError
+from dynaseg.io.reading import ImageReadError, turn_upright
 
 SUBJECT, BACKGROUND = 0, 1
 WIDTH_SHARE = 0.006  # of the longer side: how wide clicks and lines are
@@ -131,7 +131,7 @@ def read_marks(path: str | PathLike, photo: np.ndarray) -> np.ndarray:
     try:
         with Image.open(path, formats=('PNG',)) as image:
             image.load()
-            pixels = np.array(image if image.mode in ('L', 'P') else image.convert('RGBA'))
+            pixels = _read_pixels(turn_upright(image))
     except UnidentifiedImageError as error:
         reason = 'marks must be a PNG, in which colours are as they were painted'
         raise ImageReadError(path, reason) from error
@@ -146,6 +146,15 @@ def read_marks(path: str | PathLike, photo: np.ndarray) -> np.ndarray:
         return label_colours(erase_photo(pixels, photo))
     except ValueError as error:
         raise ImageReadError(path, str(error)) from error
+
+
+def _read_pixels(image: Image.Image) -> np.ndarray:
+    """Get the values of a grey or palette image, (H, W), or RGBA, (H, W, 4)."""
+    if image.mode == 'LA':
+        grey, alpha = np.array(image).transpose(2, 0, 1)
+        return np.where(alpha >= 128, grey, 0)
+    is_grey = image.mode in ('L', 'P') or image.mode.startswith('I')
+    return np.array(image if is_grey else image.convert('RGBA'))
 
 
 def label_colours(painted: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
 """The files of a segmented image, and its record."""
 
+import json
 import math
 import os
+from contextlib import suppress
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
@@ -79,10 +81,19 @@ def check_out_dir(out_dir: str | PathLike) -> None:
 
 def is_output_folder(folder: Path) -> bool:
     """Tell whether a folder holds outputs of an earlier run."""
-    if folder.name in CUT_OUTS:
-        return (folder.parent / CUT_OUTS_NAME).is_file()
     is_one = folder.name in (*OUTPUTS, GEOTIFF_FOLDER, 'assets')
     return is_one and (folder.parent / RECORDS_NAME).is_file()
+
+
+def read_cut_outs(out_dir: Path) -> dict[Path, str]:
+    """Read the names of the cut-outs in a folder, by picture."""
+    notes, known = out_dir / CUT_OUTS_NAME, {}
+    for line in notes.read_text('utf-8', 'replace').splitlines() if notes.is_file() else ():
+        with suppress(ValueError, KeyError, TypeError):  # of one that was cut off
+            note = json.loads(line)
+            if Path(note['name']).name == note['name']:
+                known[Path(note['file'])] = note['name']
+    return known
 
 
 class OutputWriter:

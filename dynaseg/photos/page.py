@@ -88,7 +88,7 @@ def render_page(
     """Render a page, to be written beside the outputs of its images.
 
     Args:
-        records: its images', as :func:`dynaseg.photos.segment_images` returns them.
+        records: its images', as :func:`dynaseg.segment_images` returns them.
         settings: what they were segmented with.
         overview: of the images of all pages.
         page: its number, from 0.

@@ -6,10 +6,12 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # there, two runs in one folder at a time are not noticed
-    fcntl = None
+from dynaseg.io.files import lock
+
+RELIED_ON = {
+    *('bytes', 'modified', 'seconds', 'outputs', 'size', 'detail', 'regions'),
+    *('clusters', 'iterations', 'stop_reason', 'min_clusters', 'clusters_by_iteration'),
+}
 
 
 class RecordFile:
@@ -46,8 +48,7 @@ class RecordFile:
         self._era = 0
         self._file = path.open('a+b')
         try:
-            if fcntl is not None:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file, wait=False)
         except BaseException:
             self._file.close()
             raise
@@ -151,6 +152,6 @@ def _check_record(record: dict) -> None:
     if Path(name).name != name or not isinstance(record['file'], str):
         raise ValueError(f'{name!r} is no name of an output')
     if 'error' not in record:
-        missing = {'bytes', 'modified', 'seconds', 'outputs'} - record.keys()
+        missing = RELIED_ON - record.keys()
         if missing:
             raise KeyError(*sorted(missing))

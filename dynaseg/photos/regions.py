@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 
 import numpy as np
 
@@ -37,8 +38,9 @@ class RegionChoice:
     def __post_init__(self) -> None:
         if not 0 <= self.detail <= 1:
             raise ValueError(f'detail must be from 0 (coarse) to 1 (fine), got {self.detail}')
-        if self.regions is not None and (self.regions < 1 or self.regions != int(self.regions)):
-            raise ValueError(f'regions must be a positive integer, got {self.regions}')
+        regions = self.regions
+        if regions is not None and not (isinstance(regions, Integral) and regions >= 1):
+            raise ValueError(f'regions must be a positive integer, got {regions!r}')
         if not 0 <= self.min_area < 1:
             raise ValueError(
                 f'min_area must be a share of the image, 0 to below 1, got {self.min_area}'

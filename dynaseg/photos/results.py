@@ -7,7 +7,7 @@ from contextlib import nullcontext, suppress
 from os import PathLike
 from pathlib import Path
 
-from dynaseg.io.files import remove_parts, write_file
+from dynaseg.io.files import append_lines, remove_parts, write_file
 from dynaseg.io.pages import write_assets
 from dynaseg.photos.legend import Legend
 from dynaseg.photos.outputs import OUTPUTS, RECORDS_NAME, are_as_recorded, output_paths
@@ -117,13 +117,11 @@ class Results:
     def claim(self, images: Iterable[tuple[Path, str]]) -> None:
         """Note that outputs are going to be written, before any is: files, and outputs' names."""
         claims = {str(file): name for file, name in images}
-        lines = [json.dumps(claim) + '\n' for claim in claims.items()]
-        with self._claims_path.open('a', encoding='utf-8') as file:
-            file.writelines(lines)
+        append_lines(self._claims_path, map(json.dumps, claims.items()))
         self._claims |= claims
 
     def add(self, record: dict) -> None:
-        """Add the record of an image, or replace it; see :func:`dynaseg.photos.segment_images`."""
+        """Add the record of an image, or replace it; see :func:`dynaseg.segment_images`."""
         before = self._records.find(record['file'])
         if self._legend and before is not None and self._records.is_current(before):
             self._legend.note(self._records[before], times=-1)

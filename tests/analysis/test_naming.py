@@ -241,7 +241,8 @@ def test_names_stay_and_files_of_names_are_opened(desktop, tmp_path):
     desktop.press('1')
     desktop.driver.refresh()
     assert desktop.find('#progress').text.startswith('2 of 44 named')
-    write_names(tmp_path / 'names.json', ClusterNames({0: 'a', 43: 'a', 2: 'b'}, 'a test'))
+    given = {0: 'a', 43: 'a', 2: 'پیاده\u200cرو'}
+    write_names(tmp_path / 'names.json', ClusterNames(given, 'a test'))
     desktop.find('#open').send_keys(str(tmp_path / 'names.json'))
     desktop.answer('Replace the names of 2 clusters by those of names.json?', accept=False)
     assert desktop.find('#progress').text.startswith('2 of 44 named')
@@ -251,7 +252,7 @@ def test_names_stay_and_files_of_names_are_opened(desktop, tmp_path):
     desktop.driver.refresh()
     desktop.save_by_key()
     names = desktop.saved()
-    assert dict(names.names) == {0: 'a', 43: 'a', 2: 'b'}
+    assert dict(names.names) == given
     assert names.made_from == 'a test; then a person </script>'
 
 
@@ -262,7 +263,8 @@ def test_names_stay_and_files_of_names_are_opened(desktop, tmp_path):
         ('{"names": {"length": "a"}}', 'length is none of the 44 clusters'),
         ('{"names": ["a", "b"]}', 'it has no names of clusters'),
         ('null', 'it has no names of clusters'),
-        ('{"names": {"1": ""}}', 'the name of cluster 1 is no text of 1 to 100 characters'),
+        ('{"names": {"1": ""}}', 'the name of cluster 1 is no line of 1 to 100 characters'),
+        ('{"names": {"1": "a\\nb"}}', 'the name of cluster 1 is no line of 1 to 100 characters'),
         ('{"names": {"1": "a"}, "checkpoint_sha256": "f1"}', 'its names are of another checkpoint'),
     ],
 )

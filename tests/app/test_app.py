@@ -152,7 +152,17 @@ def test_a_port_that_is_taken_is_named():
             serve_app(host='127.0.0.1', port=port)
 
 
-@pytest.mark.parametrize('options', [{'port': 99999}, {'max_megabytes': float('inf')}])
+@pytest.mark.parametrize('host', ['::1', '192.0.2.1', 'no such host'])
+def test_an_address_that_is_none_is_named(host):
+    from dynaseg.app.serve import serve_app
+
+    with pytest.raises(OSError, match=rf'^cannot listen at {host}: .* IPv4 address .* \(--host\)$'):
+        serve_app(host=host)
+
+
+@pytest.mark.parametrize(
+    'options', [{'port': 99999}, {'max_megabytes': float('inf')}, {'timeout': 1000000}]
+)
 def test_limits_and_ports_that_are_none_are_refused(options):
     from dynaseg.app.serve import serve_app
 

@@ -20,7 +20,7 @@ def picture():
     parents = np.array([4, 4, 5, 5, 6, 6, 6])
     hierarchy = RegionHierarchy(leaves, parents, np.array([0, 0, 0, 0, 0.9, 1.1, 1.3]), middle=1.0)
     image = np.repeat((40 * leaves)[..., None], 3, axis=2).astype(np.uint8)
-    return Picture('strips', image, hierarchy)
+    return Picture('strips.jpg', image, hierarchy)
 
 
 def test_regions_are_selected_and_deselected(picture):
@@ -88,6 +88,7 @@ def test_what_is_saved_agrees(picture, tmp_path):
         coco = COCO(files[name])
         (annotation,) = coco.loadAnns(coco.getAnnIds())
         assert (coco.annToMask(annotation) == mask).mean() > 0.98
+        assert [one['file_name'] for one in coco.loadImgs(coco.getImgIds())] == ['strips.jpg']
     assert len(json.loads(files['strips-regions.json'].read_text())['annotations']) == 4
 
 

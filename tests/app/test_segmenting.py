@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+import tifffile
 from halves import Halves
 from PIL import Image
 
@@ -48,6 +50,9 @@ def test_one_that_takes_too_long_is_given_up(segmenter, tmp_path):
 def test_too_many_pixels_are_refused(segmenter, tmp_path):
     with pytest.raises(ValueError, match=r'large\.png: 0\.02 megapixels: expected at most 0\.01'):
         segmenter(save(tmp_path, 'large.png', size=(200, 100)))
+    tifffile.imwrite(tmp_path / 'deep.tif', np.zeros((100, 200, 3), np.float32), photometric='rgb')
+    with pytest.raises(ValueError, match=r'deep\.tif: 0\.02 megapixels: expected at most 0\.01'):
+        segmenter(tmp_path / 'deep.tif')
 
 
 def test_what_is_no_image_is_refused(segmenter, tmp_path):

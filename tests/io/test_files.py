@@ -122,10 +122,10 @@ def test_what_killed_writers_left_is_removed(tmp_path):
     with atomic_write(tmp_path / 'a.png') as temporary:
         left = temporary.name
         temporary.write_text('whole')
-    for name in (left, 'b.part', 'c.png'):
+    for name in (left, 'b.part', '.mine.iso.part', 'c.png'):
         (tmp_path / name).write_text('kept unless it is a part')
     remove_parts(tmp_path)
-    assert names_below(tmp_path) == ['a.png', 'b.part', 'c.png']
+    assert names_below(tmp_path) == ['.mine.iso.part', 'a.png', 'b.part', 'c.png']
 
 
 @pytest.fixture

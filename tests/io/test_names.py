@@ -16,6 +16,11 @@ def test_names_are_read_as_they_were_written(tmp_path):
     assert read_names(tmp_path / 'names.json').checkpoint_sha256 is None
 
 
+def test_names_may_be_of_any_script():
+    names = ('پیاده\u200cرو', 'living\xa0room', '\U0001f469\u200d\U0001f33e' * 33)
+    assert ClusterNames(dict(enumerate(names)), '').labels == tuple(sorted(names))
+
+
 def test_labels_are_the_sorted_names_whatever_clusters_have_them():
     one = ClusterNames({0: 'sky', 1: 'road', 2: 'sky'}, '').number_labels(3)
     other = ClusterNames({0: 'road', 2: 'sky'}, '').number_labels(4)
@@ -50,6 +55,7 @@ def test_classes_are_found_by_name():
         ('{"names": {"1": 2}, "made_from": ""}', 'cluster 1 has the name 2: expected text'),
         ('{"names": {"1": ""}, "made_from": ""}', "cluster 1 has the name '': expected text"),
         ('{"names": {"1": " a"}, "made_from": ""}', "has the name ' a': .*without spaces"),
+        ('{"names": {"1": "a\\nb"}, "made_from": ""}', 'expected text of .* on one line'),
         ('{"names": {"1": "unnamed"}, "made_from": ""}', 'leave out what has no name'),
         ('{"names": {"1": "a", "1": "b"}, "made_from": ""}', '1 stand in it twice'),
         ('{"names": {"1": "a"}, "made_from": "", "checkpoint_sha256": 3}', 'sha256 must be text'),

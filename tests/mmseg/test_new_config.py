@@ -51,6 +51,14 @@ def test_files_are_not_overwritten(tmp_path, load_tool, monkeypatch, capsys):
     assert (tmp_path / 'mine.py').read_text() == 'keep = True'
 
 
+def test_bases_of_several_data_sets_and_of_no_segmentor(tmp_path):
+    base = 'semi_supervised/fcn_efficientnet-lite0_100-dynaseg_camvid.py'
+    text = write_new_config(tmp_path / 'mine.py', base).read_text()
+    assert "train=[dict(type='RepeatDataset', dataset=dict(type='LabelledCamVidDataset'" in text
+    with pytest.raises(ValueError, match=r'expected the config of a segmentor'):
+        write_new_config(tmp_path / 'other.py', 'selfsup/densecl_r18_20e_folder.py')
+
+
 def test_an_unknown_base_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no config 'nope\.py'"):
         write_new_config(tmp_path / 'mine.py', 'nope.py')

@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from PIL import Image
 
 from dynaseg import segment_images
 from dynaseg.guided import cut_out
+from dynaseg.photos.cutting import name_cut_out
 from dynaseg.photos.finding import find_images
 
 
@@ -58,8 +60,26 @@ def test_a_note_that_was_cut_off_costs_itself_alone(picture, tmp_path):
     cut(picture, out)
     notes = out / '.cutouts.jsonl'
     assert json.loads(notes.read_text()) == {'file': str(picture), 'name': 'a'}
-    notes.write_text('{"file": "/b.p\n' + notes.read_text() + '[]\n')
+    other = '{"file": "/c.png", "name": "../../c"}\n{"file": "/d.png", "name": 5}\n'
+    notes.write_bytes(b'{"file": "/b\xe9.p\n' + other.encode() + notes.read_bytes() + b'["/e')
     assert cut(picture, out) == ['cutouts/a.png', 'masks/a.png']
+    assert cut(save(tmp_path / 'two/a.png', (9, 9, 9)), out) == ['cutouts/a-2.png', 'masks/a-2.png']
+    assert cut(tmp_path / 'two/a.png', out) == ['cutouts/a-2.png', 'masks/a-2.png']
+
+
+def test_names_are_given_one_after_another(tmp_path, monkeypatch):
+    files = [tmp_path / f'{number}/a.png' for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        names = list(threads.map(lambda file: name_cut_out(tmp_path / 'out', file), files))
+    assert sorted(names) == ['a', *(f'a-{number}' for number in range(2, 9))]
+
+
+def test_other_masks_beside_those_of_cut_outs_are_input(picture, tmp_path):
+    mask = save(tmp_path / 'one/masks/venice.png', (255, 255, 255))
+    cut(picture, picture.parent)
+    assert find_images(picture.parent) == [picture, mask]
+    assert find_images(f'{picture.parent}/*/*.png') == [mask]
+    assert find_images(picture.parent / 'masks/a.png') == [picture.parent / 'masks/a.png']
 
 
 def test_cut_outs_and_exports_are_no_input(picture, tmp_path):

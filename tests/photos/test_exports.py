@@ -2,14 +2,22 @@ import errno
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from running import read_map, run
 
 from dynaseg import segment_images
-from dynaseg.photos.exports import EXPORTS, describe_regions, export_coco, export_geotiff
+from dynaseg.photos.exports import (
+    EXPORTS,
+    describe_mask,
+    describe_regions,
+    export_coco,
+    export_geotiff,
+)
 from dynaseg.photos.segment import RunStoppedError
 
 ORIGIN = (500_000, 4_600_000, 10, 10)  # west and north in metres, and the size of a pixel
@@ -153,3 +161,51 @@ def test_the_last_of_256_regions_is_described():
     regions = np.arange(256, dtype=np.uint8).reshape(16, 16)  # as files of 8 bits are read
     annotations = [*describe_regions(regions)]
     assert [annotation['area'] for annotation in annotations] == [1] * 256
+
+
+def test_georeferences_are_those_of_the_grid_that_the_file_has(tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    pixels[:8, :10] = 255
+    keys = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633)
+    tags = [
+        (274, 'H', 1, 6, True),  # which is turned to be upright
+        (33550, 'd', 3, (10.0, 10.0, 0.0), True),
+        (33922, 'd', 6, (0, 0, 0, 5e5, 5e6, 0), True),
+        (34735, 'H', len(keys), keys, True),
+    ]
+    tifffile.imwrite(tmp_path / 'a.tif', pixels, photometric='rgb', extratags=tags)
+    out = tmp_path / 'out'
+    (record,) = segment_images(tmp_path / 'a.tif', out, regions=2, export=['geotiff'], device='cpu')
+    assert record['size'] == [20, 30]
+    with rasterio.open(out / 'geotiff/a.tif') as file, rasterio.open(tmp_path / 'a.tif') as source:
+        assert (file.shape, file.transform) == (source.shape, source.transform)
+        regions = file.read(1)
+    is_corner = pixels[..., 0] > 0
+    assert ((regions == regions[0, 0]) == is_corner).mean() > 0.98
+
+
+def test_a_geotiff_that_the_disk_does_not_take_is_an_error(tmp_path, photos, field, monkeypatch):
+    pytest.importorskip('rasterio')
+    records = run(photos, tmp_path / 'out')
+    folder = export_geotiff(tmp_path / 'out', records)
+    before = (folder / 'field.tif').read_bytes()
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, 'write_bytes', lambda path, content: write(path, content[:-4]))
+    with pytest.raises(OSError, match=r'field\.tif: .* bytes were written'):
+        export_geotiff(tmp_path / 'out', records)
+    assert (folder / 'field.tif').read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    'mask',
+    [np.ones((1, 1), bool), np.ones((1, 20), bool), np.ones((3, 3), bool), np.eye(9, dtype=bool)],
+    ids=['pixel', 'line', 'square', 'diagonal'],
+)
+def test_polygons_of_small_masks_are_all_of_them(mask):
+    from pycocotools import mask as masks
+
+    mask = np.pad(mask, 2)
+    polygons = describe_mask(mask)['segmentation']
+    runs = masks.merge(masks.frPyObjects(polygons, *mask.shape))
+    assert (masks.decode(runs) == mask).all()

@@ -166,3 +166,17 @@ def test_a_record_is_forgotten():
     (entry,) = legend.entries()
     assert (entry['name'], entry['label'], entry['share'], entry['images']) == ('bright', 3, 1.0, 1)
     assert len(entry['crops']) == 1
+
+
+def test_forgotten_examples_make_room_for_others():
+    legend = Legend(NAMES)
+    records = [
+        {'name': name, 'size': [8, 6], 'shares': {'dark': 1.0}, 'examples': {'dark': [5, 3, size]}}
+        for size, name in enumerate('abcdef', start=1)
+    ]
+    for record in records:
+        legend.note(record)
+    assert len(legend.entries()[0]['crops']) == 4
+    for record in records[2:]:
+        legend.note(record, times=-1)
+    assert len(legend.entries()[0]['crops']) == 2

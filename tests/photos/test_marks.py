@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from dynaseg.io.deep import ORIENTATION_TAG
 from dynaseg.io.reading import ImageReadError
 from dynaseg.photos.marks import Mark, draw_marks, parse_mark, read_marks
 
@@ -61,6 +62,26 @@ def test_painted_numbers(tmp_path, mode):
     image.save(tmp_path / 'marks.png')
     labels = read_marks(tmp_path / 'marks.png', make_photo(2, 3))
     assert labels.tolist() == [[-1, 0, 1], [-1, -1, 2]]
+
+
+def test_painted_numbers_of_16_bits_or_with_transparency(tmp_path):
+    pixels = np.array([[0, 1, 2], [0, 0, 3]], dtype=np.uint8)
+    Image.fromarray(pixels.astype(np.uint16)).save(tmp_path / 'deep.png')
+    alpha = np.array([[255, 255, 0], [255, 255, 200]], dtype=np.uint8)
+    Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / 'alpha.png')
+    labels = read_marks(tmp_path / 'deep.png', make_photo(2, 3))
+    assert labels.tolist() == [[-1, 0, 1], [-1, -1, 2]]
+    labels = read_marks(tmp_path / 'alpha.png', make_photo(2, 3))
+    assert labels.tolist() == [[-1, 0, -1], [-1, -1, 2]]
+
+
+def test_marks_are_turned_as_photographs_are(tmp_path):
+    image = Image.fromarray(np.array([[0, 1, 2], [0, 0, 3]], dtype=np.uint8))
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = 3
+    image.save(tmp_path / 'marks.png', exif=exif)
+    labels = read_marks(tmp_path / 'marks.png', make_photo(2, 3))
+    assert labels.tolist() == [[2, -1, -1], [1, 0, -1]]
 
 
 def test_painted_colours(tmp_path):

@@ -247,6 +247,28 @@ def test_what_killed_runs_left_is_removed(tmp_path, photos):
     assert len(check_outputs(tmp_path / 'out')) == 1
 
 
+def test_a_note_that_was_cut_off_costs_no_other(tmp_path):
+    with Results(tmp_path, SETTINGS) as results:
+        results.claim([(Path('/photos/a.jpg'), 'a')])
+    with (tmp_path / '.claims.jsonl').open('a') as file:
+        file.write('["/photos/b')
+    with Results(tmp_path, SETTINGS) as results:
+        results.claim([(Path('/photos/c.jpg'), 'c')])
+    with Results(tmp_path, SETTINGS) as results:
+        assert list(results.names.values()) == ['a', 'c']
+
+
+@pytest.mark.parametrize('key', ['outputs', 'size', 'clusters_by_iteration'])
+def test_records_have_all_that_is_shown(tmp_path, photos, key):
+    run(photos / 'a.png', tmp_path)
+    head, line = (tmp_path / 'results.jsonl').read_text().splitlines()
+    record = json.loads(line)
+    del record[key]
+    (tmp_path / 'results.jsonl').write_text(f'{head}\n{json.dumps(record)}\n')
+    with pytest.raises(ValueError, match=f"results.jsonl is damaged .*line 2: KeyError.'{key}'"):
+        run(photos / 'a.png', tmp_path)
+
+
 def test_names_that_are_no_text_are_shown(tmp_path):
     with Results(tmp_path, SETTINGS) as results:
         results.add({'file': '/photos/\udce9.jpg', 'name': '\ufffd', 'error': 'x'})

@@ -329,6 +329,29 @@ def test_a_missing_file_is_named(desktop, page):
         moved.rename(path)
 
 
+def test_a_damaged_file_is_named(desktop, page):
+    path = page.parent / 'viewer/small.js'
+    content = path.read_bytes()
+    desktop.open('large')  # whose data must not be shown in its place
+    path.write_bytes(content[:-9])
+    try:
+        desktop.driver.get(f'{page.as_uri()}#small')
+        desktop.wait(lambda: desktop.status == 'viewer/small.js is damaged')
+    finally:
+        path.write_bytes(content)
+
+
+def test_edges_of_the_last_column_are_not_those_of_the_next_row(desktop):
+    script = """
+    const leaves = [0, 0, 1, 1, 0, 0, 2, 2];
+    const tree = { width: 4, leaves, borders: [1, 2, 3, 5], regionOf: [0, 1, 2] };
+    const out = new Uint32Array(8);
+    Painter.prototype.drawEdges.call({ tree }, out, [1, 0, 0], null);
+    return [...out].map((colour) => Number(colour === ACCENT));
+    """
+    assert desktop.driver.execute_script(script) == [0, 1, 1, 0, 0, 1, 1, 0]
+
+
 def test_all_is_named_for_those_who_cannot_see_it(desktop):
     desktop.driver.get(desktop.page.as_uri())
     names = [

@@ -42,6 +42,12 @@ function percent(share) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} %`;
 }
 
+/* Tell whether a value is a name, as `names.json` has them. */
+function isName(value) {
+  const length = typeof value === 'string' ? [...value.trim()].length : 0;
+  return length > 0 && length <= LONGEST && !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(value.trim());
+}
+
 /* Read the content of a file of names; throws what is wrong with it. */
 function readNames(text, clusters, checkpoint) {
   const content = JSON.parse(text);
@@ -55,9 +61,8 @@ function readNames(text, clusters, checkpoint) {
     if (!/^(0|[1-9]\d*)$/.test(key) || Number(key) >= clusters) {
       throw new Error(`${key} is none of the ${clusters} clusters`);
     }
-    const length = typeof name === 'string' ? name.trim().length : 0;
-    if (!length || length > LONGEST) {
-      throw new Error(`the name of cluster ${key} is no text of 1 to ${LONGEST} characters`);
+    if (!isName(name)) {
+      throw new Error(`the name of cluster ${key} is no line of 1 to ${LONGEST} characters`);
     }
   }
   return { names, madeFrom: String(content.made_from ?? '') };

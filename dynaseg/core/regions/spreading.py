@@ -33,7 +33,7 @@ def spread_marks(
 
     Args:
         hierarchy: of the image, (H, W).
-        marks: label of each marked pixel, 0 to K - 1, and -1 for the others, (H, W).
+        marks: label of each marked pixel, from 0, and -1 for the others, integers, (H, W).
         rest: the label that means everything else; None if there is none.
 
     Returns:
@@ -59,10 +59,11 @@ def spread_marks(
     marked = marks >= 0
     if not marked.any():
         raise ValueError('no pixel is marked')
-    labels = int(marks.max()) + 1
-    if rest is not None and not 0 <= rest < labels:
-        raise ValueError(f'rest must be the label of a mark, 0 to {labels - 1}, got {rest}')
-    counts = count_marks(hierarchy, marks)
+    present, numbered = np.unique(marks[marked], return_inverse=True)
+    labels = len(present)
+    if rest is not None and rest not in present:
+        raise ValueError(f'rest must be the label of a mark, got {rest}')
+    counts = count_marks(hierarchy, np.flatnonzero(marked), numbered)
     chosen = counts.argmax(axis=1)
     is_seed = counts.any(axis=1)
     if not is_seed.all():
@@ -70,21 +71,29 @@ def spread_marks(
         conductances = _conductances(hierarchy)
         ends = np.zeros(labels)
         if rest is not None:
-            ends[rest] = np.exp(-SHARPNESS * REST_ALTITUDE)
+            ends[present == rest] = np.exp(-SHARPNESS * REST_ALTITUDE)
         degrees = conductances.sum(axis=1) + ends.sum()
         system = sparse.diags_array(degrees[free]) - conductances[free][:, free]
         targets = ends + conductances[free][:, is_seed] @ np.eye(labels)[chosen[is_seed]]
         reached = spsolve(system.tocsc(), targets).reshape(-1, labels)
         chosen[free] = reached.argmax(axis=1)
-    return np.where(marked, marks, chosen[hierarchy.leaves]).astype(np.int32)
+    return np.where(marked, marks, present[chosen][hierarchy.leaves]).astype(np.int32)
 
 
-def count_marks(hierarchy: RegionHierarchy, marks: np.ndarray) -> np.ndarray:
-    """Count the marked pixels of each superpixel by their labels, (L, K)."""
-    labels = int(marks.max()) + 1
-    places = np.flatnonzero(marks >= 0)
-    keys = hierarchy.leaves.ravel()[places].astype(np.int64) * labels + marks.ravel()[places]
-    return np.bincount(keys, minlength=hierarchy.num_leaves * labels).reshape(-1, labels)
+def count_marks(hierarchy: RegionHierarchy, places: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Count the marked pixels of each superpixel by their labels.
+
+    Args:
+        hierarchy: of the image.
+        places: of the marked pixels, by rows, (M,).
+        labels: of each, 0 to K - 1, (M,).
+
+    Returns:
+        The numbers, (L, K).
+    """
+    kinds = int(labels.max()) + 1
+    keys = hierarchy.leaves.ravel()[places].astype(np.int64) * kinds + labels
+    return np.bincount(keys, minlength=hierarchy.num_leaves * kinds).reshape(-1, kinds)
 
 
 def _conductances(hierarchy: RegionHierarchy) -> sparse.csr_array:

@@ -109,7 +109,7 @@ class Painter {
     const { leaves, borders, regionOf, width } = this.tree;
     const inside = selected.map((is, leaf) => is | ((regionOf[leaf] === lit) << 1));
     for (const pixel of borders) {
-      for (const other of [pixel + 1, pixel + width]) {
+      for (const other of (pixel + 1) % width ? [pixel + 1, pixel + width] : [pixel + width]) {
         if (other < leaves.length && inside[leaves[pixel]] !== inside[leaves[other]]) {
           out[pixel] = ACCENT;
           out[other] = ACCENT;

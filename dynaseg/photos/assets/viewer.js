@@ -16,12 +16,14 @@ const dynaseg = {
 async function loadData(address) {
   const script = document.createElement('script');
   script.src = address;
+  dynaseg.received = null;
   await new Promise((resolve, reject) => {
     script.onload = resolve;
     script.onerror = () => reject(new Error(`${decodeURIComponent(address)} cannot be loaded`));
     document.head.append(script);
   });
   script.remove();
+  if (!dynaseg.received) throw new Error(`${decodeURIComponent(address)} is damaged`);
   return dynaseg.received;
 }
 

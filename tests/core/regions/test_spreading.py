@@ -40,6 +40,17 @@ def test_what_no_mark_touches_is_of_the_rest(hierarchy):
     assert (subject != expected).mean() < 0.01
 
 
+def test_labels_are_of_any_size(hierarchy):
+    points = {(20, 20): 0, (20, 70): 10**6, (50, 5): 7}
+    marks = make_marks(points)
+    labels = spread_marks(hierarchy, marks, rest=7)
+    assert set(np.unique(labels)) == set(points.values())
+    marks = np.where(marks < 0, 255, np.minimum(marks, 9)).astype(np.uint8)
+    with pytest.raises(ValueError, match='rest must be'):
+        spread_marks(hierarchy, marks, rest=3)
+    assert (spread_marks(hierarchy, hierarchy.leaves.astype(np.uint64)) == hierarchy.leaves).all()
+
+
 def test_one_label_alone_is_everywhere(hierarchy):
     assert (spread_marks(hierarchy, make_marks({(3, 3): 0})) == 0).all()
 
@@ -80,7 +91,7 @@ def test_bad_marks_are_refused(hierarchy):
         spread_marks(hierarchy, make_marks({}))
     with pytest.raises(ValueError, match=r'marks must be integers, .* got float64'):
         spread_marks(hierarchy, make_marks({(0, 0): 0}).astype(float))
-    with pytest.raises(ValueError, match='rest must be the label of a mark, 0 to 0, got 4'):
+    with pytest.raises(ValueError, match='rest must be the label of a mark, got 4'):
         spread_marks(hierarchy, make_marks({(0, 0): 0}), rest=4)
 
 

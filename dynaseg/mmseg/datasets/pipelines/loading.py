@@ -55,9 +55,14 @@ class LoadNoAnnotations:
 
     Args:
         ignore_index: the ignored value, the same as the decode head's ``ignore_index``.
+
+    Raises:
+        ValueError: if it does not fit 8 bits.
     """
 
     def __init__(self, ignore_index: int = 255) -> None:
+        if not 0 <= ignore_index <= 255:
+            raise ValueError(f'ignore_index must be from 0 to 255, got {ignore_index}')
         self.ignore_index = ignore_index
 
     def __call__(self, results: dict) -> dict:
