@@ -88,7 +88,7 @@ def segment_image(
     checkpoint: str | PathLike | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
-    detail: float = DETAIL,
+    detail: float | None = None,
     regions: int | None = None,
     min_area: float = MIN_AREA,
     names: str | PathLike | None = None,
@@ -102,7 +102,8 @@ def segment_image(
         checkpoint: see :func:`load_predictor`.
         device: see :func:`load_predictor`.
         seed: see :func:`load_predictor`.
-        detail: of the regions, 0 (coarse) to 1 (fine).
+        detail: of the regions, 0 (coarse) to 1 (fine); .5 where None. Without a hierarchy, regions
+            are the connected parts of clusters, at no detail.
         regions: number of regions, whatever the detail; those of the detail where None.
         min_area: share of the image below which a region is none.
         names: see :func:`load_predictor`.
@@ -112,8 +113,8 @@ def segment_image(
         too small, give others.
 
     Raises:
-        ValueError: if the image is no such array, or the choice of regions is invalid; and as
-            :func:`load_predictor`.
+        ValueError: if the image is no such array, the choice of regions is invalid, or there is no
+            hierarchy for a detail; and as :func:`load_predictor`.
         ImageReadError: if it is a file that cannot be read.
 
     Examples:
@@ -122,9 +123,10 @@ def segment_image(
         >>> segment_image(image, device='cpu', regions=2).regions[0, [0, -1]]
         array([0, 1], dtype=int32)
     """
-    choice = RegionChoice(detail, regions, min_area)
+    choice = RegionChoice(DETAIL if detail is None else detail, regions, min_area)
     image = load_image(image)
     predictor, _ = load_predictor(config, checkpoint, device, seed, names=names)
+    _check_detail(detail, predictor)
     segmentation = predictor([image])[0]
     hierarchy = find_hierarchy(segmentation, min_area)
     regions = hierarchy.cut_to(choice.count(hierarchy))
@@ -139,7 +141,7 @@ def segment_images(
     device: str | torch.device | None = None,
     seed: int = 0,
     overwrite: bool = False,
-    detail: float = DETAIL,
+    detail: float | None = None,
     regions: int | None = None,
     min_area: float = MIN_AREA,
     workers: int | None = None,
@@ -229,7 +231,7 @@ def segment_images(
     unknown = [name for name in export if name not in EXPORTS]
     if unknown:
         raise ValueError(f'export must be among {[*EXPORTS]}, got {unknown[0]!r}')
-    choice = RegionChoice(detail, regions, min_area)
+    choice = RegionChoice(DETAIL if detail is None else detail, regions, min_area)
     if device is None and not _is_by_config(config, checkpoint, cfg_options):
         device = PHOTOS_DEVICE
     device = find_device(device)
@@ -249,7 +251,10 @@ def segment_images(
     for name in export:
         EXPORTS[name].check(out_dir, files)
     predictor, settings = load_predictor(config, checkpoint, device, seed, cfg_options, names)
+    _check_detail(detail, predictor)
     settings = {'version': __version__, **settings, **asdict(choice)}
+    if not predictor.gives_hierarchies:
+        settings['detail'] = None
     with Results(out_dir, settings, overwrite) as results:
         records = segment_files(
             files,
@@ -268,6 +273,15 @@ def segment_images(
                 raise RunStoppedError(error, segmented) from error
             print(f'regions as {name}: {path}', file=sys.stderr)
     return records
+
+
+def _check_detail(detail: float | None, predictor: Predictor) -> None:
+    if detail is not None and not predictor.gives_hierarchies:
+        raise ValueError(
+            'detail is for hierarchies of regions: with this config regions are the connected '
+            'parts of clusters; leave it out, or for a trained network set '
+            'model.test_cfg.regions.preset=plain (--cfg-options)'
+        )
 
 
 def _is_by_config(

@@ -54,9 +54,7 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--out-dir', default='outputs', help='folder for the outputs (outputs)')
     parser.add_argument('--seed', type=int, default=0, help='seed of fresh weights (0)')
-    parser.add_argument(
-        '--detail', type=float, default=0.5, help='of the regions, 0 (coarse) to 1 (fine) (0.5)'
-    )
+    parser.add_argument('--detail', type=float, help='of the regions, 0 (coarse) to 1 (fine) (0.5)')
     parser.add_argument(
         '--regions',
         type=int,
@@ -205,8 +203,7 @@ def cut(args: argparse.Namespace) -> int:
 
 APP_DESCRIPTION = """\
 Serves a page on which one opens a picture, slides from coarse to fine, clicks regions or scribbles
-on a subject, and saves masks, cut-outs and COCO annotations. Needs Gradio: pip install
-"dynaseg[app]"."""
+on a subject, and saves masks, cut-outs and COCO annotations. Needs Gradio: pip install gradio"""
 
 
 def add_app_arguments(parser: argparse.ArgumentParser) -> None:

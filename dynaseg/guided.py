@@ -108,6 +108,8 @@ def cut_out(
         drawn = np.where(drawn >= 0, drawn, read_marks(marks, pixels))
     found = set(np.unique(drawn).tolist()) - {-1}
     lacking = [words for label, words in NEEDED.items() if label not in found]
+    if lacking and keep and drop:
+        raise ValueError('marks of --drop cover those of --keep: move them apart')
     if lacking:
         raise ValueError(f'a cut-out needs a mark {" and one ".join(lacking)}')
     if found - NEEDED.keys():

@@ -70,6 +70,8 @@ class FittedPredictor:
         ((8, 12), 3)
     """
 
+    gives_hierarchies = False
+
     def __init__(
         self,
         network: nn.Module,
@@ -142,6 +144,8 @@ class RegionPredictor:
         >>> segmentation.hierarchy.cut_to(1).shape
         (8, 12)
     """
+
+    gives_hierarchies = True
 
     def __init__(
         self,
@@ -242,11 +246,16 @@ def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> 
     Raises:
         ValueError: if the seed is negative, or 2^63 or more.
     """
-    if not 0 <= seed < MAX_SEED:
-        raise ValueError(f'seed must be from 0 to below 2^63, got {seed}')
+    check_seed(seed)
     networks = [network.to(device) for network in make_region_networks(seed)]
     loss = DynaSegLoss('fsf', reduction='none')
     return RegionPredictor(networks, Fitter(loss, iterations=20, lr=0.2, fit_pixels=1600))
+
+
+def check_seed(seed: int) -> None:
+    """Raise ValueError unless PyTorch takes a seed, and those that are made of it."""
+    if not 0 <= seed < MAX_SEED:
+        raise ValueError(f'seed must be at least 0 and below 2^63, got {seed}')
 
 
 def make_region_networks(seed: int = 0, in_channels: int = 9) -> list[ResponseNetwork]:

@@ -8,6 +8,7 @@ from dynaseg.api import load_predictor, segment_image, segment_images
 from dynaseg.core.labels import connected_components
 from dynaseg.guided import cut_out
 from dynaseg.io.reading import ImageReadError
+from dynaseg.mmseg.configs import load_config
 from dynaseg.predictor import RegionPredictor
 
 
@@ -149,7 +150,7 @@ def test_the_seed_decides_the_weights_and_leaves_the_generator_alone():
 
 
 def test_unfit_settings_are_refused(photo):
-    with pytest.raises(ValueError, match='seed must be at least 0, got -1'):
+    with pytest.raises(ValueError, match=r'seed must be at least 0 and below 2\^63, got -1'):
         segment_image(photo, seed=-1)
     with pytest.raises(ValueError, match="device 'nonsense'"):
         segment_image(photo, device='nonsense')
@@ -179,6 +180,22 @@ def test_clusters_alone_have_regions_too(photo):
     result = segment_image(photo, 'fsf_plain-cnn_fit-fast_folder.py', device='cpu', min_area=0.0)
     assert np.array_equal(result.regions, connected_components(result.labels))
     assert np.array_equal(result.regions, result.hierarchy.cut(result.hierarchy.altitude(0)))
+
+
+def test_clusters_alone_have_no_detail(photo, tmp_path):
+    Image.fromarray(photo).save(tmp_path / 'a.png')
+    config = load_config('fsf_plain-cnn_fit-fast_folder.py')
+    with pytest.raises(ValueError, match='detail is for hierarchies of regions'):
+        segment_image(photo, config, device='cpu', detail=0.5)
+    with pytest.raises(ValueError, match='detail is for hierarchies of regions'):
+        segment_images(tmp_path / 'a.png', tmp_path / 'out', config, device='cpu', detail=0.5)
+    assert not (tmp_path / 'out').exists()
+    (record,) = segment_images(tmp_path / 'a.png', tmp_path / 'out', config, device='cpu')
+    assert record['detail'] is None
+    page = (tmp_path / 'out/index.html').read_text()
+    assert 'data-detail=""' in page
+    assert '<dt>Detail</dt>' not in page
+    assert 'None' not in page
 
 
 def test_the_package_offers_its_functions():

@@ -50,7 +50,7 @@ def test_arguments_reach_the_function(run, capsys):
         'out_dir': 'outputs',
         'seed': 3,
         'overwrite': False,
-        'detail': 0.5,
+        'detail': None,
         'regions': None,
         'min_area': 0.0005,
         'workers': None,
@@ -229,6 +229,7 @@ def test_a_photograph_that_memory_does_not_do_for_is_one_line(square, monkeypatc
         (['--keep', '3,3'], r'needs a mark beside it \(--drop X,Y; '),
         (['--keep', '3,3', '--drop', '100,3'], 'outside the image'),
         (['--keep', '3', '--drop', '1,1'], 'a mark must be'),
+        (['--keep', '3,3', '--drop', '3,3'], 'marks of --drop cover those of --keep'),
         (['--marks', 'absent.png'], 'absent.png'),
     ],
 )

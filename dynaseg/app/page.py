@@ -9,7 +9,7 @@ import numpy as np
 try:
     import gradio as gr
 except ImportError as error:
-    raise ImportError('the app needs Gradio: pip install "dynaseg[app]"') from error
+    raise ImportError('the app needs Gradio: pip install gradio') from error
 
 from dynaseg.app.picture import Picture
 from dynaseg.app.saving import remove_older, save_picture

@@ -109,14 +109,14 @@ def read_image(path: str | PathLike) -> np.ndarray:
         raise
     except UnidentifiedImageError as error:
         if path.suffix.lower() in ('.heic', '.heif') and pillow_heif is None:
-            reason = 'pillow-heif is needed to read HEIC: pip install "dynaseg[heic]"'
+            reason = 'pillow-heif is needed to read HEIC: pip install pillow-heif'
         else:
             reason = 'not a JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF or HEIC image'
         raise ImageReadError(path, reason) from error
     except Image.DecompressionBombError as error:
         limit = 2 * Image.MAX_IMAGE_PIXELS
         raise ImageReadError(
-            path, f'more than {limit / 1e6:.0f} megapixels; {LIMIT_VARIABLE}=... raises the limit'
+            path, f'more than {limit / 1e6:g} megapixels; {LIMIT_VARIABLE}=... raises the limit'
         ) from error
     except DAMAGE as error:
         reason = getattr(error, 'strerror', None) or f'damaged ({_describe(error)})'

@@ -14,6 +14,7 @@ from dynaseg.mmseg.checks.parts import check_segmentor
 from dynaseg.mmseg.configs import load_config, name_config
 from dynaseg.mmseg.models import DynaSeg
 from dynaseg.mmseg.scratch import initialise
+from dynaseg.predictor import check_seed
 
 LOGGER = logging.getLogger(__name__)  # where a partial load warns of what was left out
 
@@ -48,8 +49,7 @@ def build_segmentor_from(
     """
     config = load_config(config)
     device = find_device(device)
-    if seed < 0:
-        raise ValueError(f'seed must be at least 0, got {seed}')
+    check_seed(seed)
     name = name_config(config)
     try:
         check_segmentor(config.model)

@@ -50,9 +50,7 @@ def run_on_cluster(
     try:
         from distributed import CancelledError, Client, KilledWorker, as_completed
     except ImportError as error:
-        raise ImportError(
-            'a scheduler needs dask.distributed: pip install "dynaseg[cluster]"'
-        ) from error
+        raise ImportError('a scheduler needs dask.distributed: pip install distributed') from error
     try:
         client = Client(address, timeout=TIMEOUT)
     except (OSError, ValueError) as error:

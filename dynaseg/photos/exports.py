@@ -272,7 +272,7 @@ def _import_rasterio() -> ModuleType:
         import rasterio
         import rasterio.errors
     except ImportError as error:
-        raise ImportError('GeoTIFF needs rasterio: pip install "dynaseg[geo]"') from error
+        raise ImportError('GeoTIFF needs rasterio: pip install rasterio') from error
     return rasterio
 
 

@@ -60,7 +60,7 @@ def find_images(
     texts = [os.path.expanduser(os.fspath(given)) for given in inputs]
     for text in texts:
         if os.path.isdir(text):
-            found = _search_folder(text, skip, on_other)
+            found = [] if skip(text) else _search_folder(text, skip, on_other)
         elif glob.has_magic(text) and not os.path.lexists(text):
             found = _search_pattern(text, skip, on_other)
             if not found and len(texts) > 1:

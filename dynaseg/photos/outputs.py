@@ -155,7 +155,9 @@ class OutputWriter:
         for folder, path in output_paths(self.out_dir, name).items():
             write_file(path, contents[folder])
         detail = self.choice.detail
-        if self.choice.regions is not None:
+        if segmentation.hierarchy is None:
+            detail = None
+        elif self.choice.regions is not None:
             detail = find_detail(measure_steps(hierarchy), count)
         return {
             'size': list(size),

@@ -14,6 +14,7 @@ from dynaseg.photos.outputs import OUTPUTS, RECORDS_NAME, are_as_recorded, outpu
 from dynaseg.photos.page import ASSETS, LEGEND_NAME, PAGE_SIZE, Overview, page_name, render_page
 from dynaseg.photos.records import RecordFile
 
+LONGEST_SHOWN = 60  # characters of a setting in an error
 MAX_SAVING_SHARE = 0.05  # of the time of a run
 
 
@@ -237,4 +238,9 @@ def describe_file(file: Path) -> dict[str, int]:
 def _describe_change(key: str, before: object, now: object) -> str:
     if key.endswith('_sha256'):
         return f'the content of the {key.removesuffix("_sha256")} has changed'
-    return f'{key} was {before!r}, is {now!r}'
+    return f'{key} was {_shorten(before)}, is {_shorten(now)}'
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f'{text[:LONGEST_SHOWN]} ...'

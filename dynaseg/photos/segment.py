@@ -3,10 +3,11 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,8 +26,16 @@ from dynaseg.predictor import Segmentation
 WORKER_BYTES = 3 * 2**30
 TOO_LARGE = 'too large for the memory that is free'
 
-Predictor = Callable[[Sequence[np.ndarray]], list[Segmentation]]
 Batch = Sequence[tuple[Path, str]]  # files, and the names of their outputs
+
+
+class Predictor(Protocol):
+    """Segments images in memory, RGB, uint8, each (H, W, 3)."""
+
+    gives_hierarchies: bool  # rather than clusters alone
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
+        """Segment images."""
 
 
 def segment_files(

@@ -58,7 +58,7 @@ def test_heic_without_its_library_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr('dynaseg.io.reading.pillow_heif', None)
     monkeypatch.setattr('dynaseg.io.reading.FORMATS', ('JPEG', 'PNG'))
     (tmp_path / 'a.HEIC').write_bytes(b'\0\0\0\x18ftypheic')
-    with pytest.raises(ImageReadError, match='pip install "dynaseg'):
+    with pytest.raises(ImageReadError, match='pip install pillow-heif'):
         read_image(tmp_path / 'a.HEIC')
 
 
@@ -234,14 +234,14 @@ def test_absent_files_folders_and_pipes_are_errors(tmp_path):
 def test_decompression_bomb_is_refused(tmp_path, monkeypatch):
     path = save(tmp_path, Image.new('1', (500, 500)))
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100_000)
-    with pytest.raises(ImageReadError, match=r'than 0 megapixels; DYNASEG_MAX_MEGAPIXELS=.*'):
+    with pytest.raises(ImageReadError, match=r'than 0.2 megapixels; DYNASEG_MAX_MEGAPIXELS=.*'):
         read_image(path)
 
 
 @pytest.mark.parametrize(
     ('limit', 'said'),
     [
-        ('0.24', 'more than 0 megapixels'),
+        ('0.24', 'more than 0.24 megapixels'),
         ('inf', '(500, 500, 3)'),
         ('0.26', '(500, 500, 3)'),
         ('', '(500, 500, 3)'),
@@ -361,7 +361,7 @@ def test_a_tiff_that_cannot_be_read_says_why(tmp_path, picture, monkeypatch):
         read_image(path)
     path = write_tiff(tmp_path, picture.astype(np.float32), photometric='rgb')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 400)
-    with pytest.raises(ImageReadError, match='more than 0 megapixels'):
+    with pytest.raises(ImageReadError, match=r'more than 0\.0008 megapixels'):
         read_image(path)
 
 

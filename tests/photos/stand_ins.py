@@ -116,6 +116,8 @@ class Dying:
 class Waiting:
     """Segments; at images that begin with red it calls at a port and waits for an answer."""
 
+    gives_hierarchies = False
+
     def __init__(self, folder, port):
         self.folder, self.port = Path(folder), port
 

@@ -98,7 +98,7 @@ def test_what_cannot_be_exported_is_said_before_images_are_segmented(tmp_path, m
     with pytest.raises(ValueError, match='none of the images has a georeference'):
         segment_images(tmp_path / 'a.tif', tmp_path / 'out', export=['geotiff'], device='cpu')
     monkeypatch.setitem(sys.modules, 'rasterio', None)
-    with pytest.raises(ImportError, match='pip install "dynaseg'):
+    with pytest.raises(ImportError, match='pip install rasterio'):
         segment_images(tmp_path / 'a.tif', tmp_path / 'out', export=['geotiff'], device='cpu')
     assert not (tmp_path / 'out').exists()
 

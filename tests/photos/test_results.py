@@ -7,6 +7,7 @@ from running import SETTINGS, check_outputs, list_outputs, load, run
 from stand_ins import Counting
 
 from dynaseg.io.files import write_file
+from dynaseg.photos.finding import find_images
 from dynaseg.photos.page import PAGE_SIZE, page_name
 from dynaseg.photos.results import Results
 
@@ -127,6 +128,10 @@ def test_other_settings_are_refused_unless_overwriting(tmp_path, photos):
     changes = r'\(the content of the config has changed; seed was 0, is 1\)'
     with pytest.raises(ValueError, match=f'other settings {changes}: .*overwrite'):
         run(photos / 'a.png', tmp_path / 'out', settings=other)
+    many = other | {'label_names': [f'cluster {number}' for number in range(44)]}
+    with pytest.raises(ValueError, match='other settings') as caught:
+        run(photos / 'a.png', tmp_path / 'out', settings=many)
+    assert len(str(caught.value)) < 600
     assert len(check_outputs(tmp_path / 'out')) == 5
     again = Counting()
     run(photos / 'a.png', tmp_path / 'out', again, other, overwrite=True)
@@ -230,6 +235,8 @@ def test_outputs_are_not_segmented_by_a_later_run(tmp_path, photos):
     run(photos, photos / 'segmented')
     assert len(run(photos, tmp_path / 'out')) == 5
     assert len(run(f'{tmp_path}/**/*.png', tmp_path / 'other')) == 5
+    with pytest.raises(FileNotFoundError, match='no image files'):
+        find_images(photos / 'segmented/labels')
 
 
 def test_an_empty_file_of_records_is_begun(tmp_path, photos):

@@ -341,6 +341,19 @@ def test_a_damaged_file_is_named(desktop, page):
         path.write_bytes(content)
 
 
+def test_clusters_alone_have_no_slider(desktop, page, tmp_path):
+    Image.new('RGB', (36, 24), (9, 99, 9)).save(tmp_path / 'plain.png')
+    run(tmp_path / 'plain.png', tmp_path / 'out')
+    viewer = Viewer(desktop.driver, tmp_path / 'out/index.html', tmp_path)
+    viewer.open('plain')
+    slider = viewer.find('#viewer-detail')
+    assert not slider.is_enabled()
+    assert viewer.find('.detail label').text == 'Detail of clusters: none'
+    viewer.press('\ue012')  # an arrow
+    assert viewer.regions == 1
+    desktop.driver.get(page.as_uri())
+
+
 def test_edges_of_the_last_column_are_not_those_of_the_next_row(desktop):
     script = """
     const leaves = [0, 0, 1, 1, 0, 0, 2, 2];

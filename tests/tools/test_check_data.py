@@ -52,7 +52,7 @@ def test_every_fault_is_listed(check, sample_data):
         (second.name, 'not a file'),
         (third.name, 'images differ in size after data.train.pipeline, and a batch has 4: '),
         (mask.name, 'has ids [200]'),
-        (other.name, 'shape'),
+        (other.name, 'the mask is 7 x 5 pixels, its image 48 x 40'),
     ):
         assert any(name in line and reason in line for line in problems), (name, problems)
 

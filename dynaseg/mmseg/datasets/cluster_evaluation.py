@@ -95,7 +95,12 @@ class ClusterEvaluationMixin:
             try:
                 truth = self.read_classes(index)
             except DAMAGE as error:
-                raise UserError(f'{seg_map}: {error}') from error
+                message = str(error)
+                named = message if seg_map in message else f'{seg_map}: {message}'
+                raise UserError(named) from error
+            if truth.ndim == 2 and truth.shape != pred.shape:
+                found, expected = (f'{one.shape[1]} x {one.shape[0]}' for one in (truth, pred))
+                raise UserError(f'{seg_map}: the mask is {found} pixels, its image {expected}')
             try:
                 table = contingency_table(pred, truth, len(self.CLASSES), self.ignore_index)
             except ValueError as error:

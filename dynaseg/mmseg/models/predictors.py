@@ -210,6 +210,11 @@ class TrainedPredictor:
             self.table, self.names = names.number_labels(number)
             segmentor.vote_by_names(names)
 
+    @property
+    def gives_hierarchies(self) -> bool:
+        """Whether there are regions from coarse to fine, and not clusters alone."""
+        return self.settings.region_settings is not None
+
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
         """Segment images, RGB, uint8, each (H, W, 3); labels are the clusters."""

@@ -133,6 +133,8 @@ class Viewer {
     this.data = data;
     this.tree = new RegionTree(data, zoom);
     this.tree.cut(Number(this.link.dataset.regions));
+    // Clusters alone have no detail: their parts are the regions.
+    this.hasDetail = this.link.dataset.detail !== '';
     this.detail = Number(this.link.dataset.detail);
     this.selected = new Uint8Array(this.tree.numLeaves);
     this.lit = null;
@@ -157,6 +159,7 @@ class Viewer {
   }
 
   setDetail(detail) {
+    if (!this.hasDetail) return;
     this.detail = Math.min(1, Math.max(0, detail));
     this.tree.cut(this.tree.countAt(this.detail));
     this.lit = null;
@@ -275,7 +278,7 @@ class Viewer {
     const { count } = this.tree;
     const text = `${count.toLocaleString('en')} region${count === 1 ? '' : 's'}`;
     this.dialog.querySelector('output').textContent = text;
-    const detail = this.detail.toFixed(2);
+    const detail = this.hasDetail ? this.detail.toFixed(2) : 'of clusters: none';
     this.dialog.querySelector('#viewer-value').textContent = detail;
     this.slider.setAttribute('aria-valuetext', `${detail}, ${text}`);
     this.painter.paint(this.isFilled, this.selected, this.lit);
@@ -294,7 +297,7 @@ class Viewer {
     for (const [action, isEnabled] of Object.entries(enabled)) {
       this.dialog.querySelector(`[data-do=${action}]`).disabled = !isEnabled;
     }
-    this.slider.disabled = !this.tree;
+    this.slider.disabled = !this.tree || !this.hasDetail;
   }
 }
 

@@ -159,8 +159,16 @@ def test_no_results_are_refused(folder):
         build(folder).evaluate([])
 
 
+def test_a_mask_that_is_none_is_named_once(folder):
+    (mask,) = folder.rglob('2.png')
+    mask.write_bytes(b'no mask')
+    with pytest.raises(ValueError, match=r'2\.png: ') as caught:
+        build(folder).pre_eval(np.zeros(SHAPE, int), 2)
+    assert str(caught.value).count('2.png') == 1
+
+
 def test_a_prediction_of_another_size_is_refused_by_file(folder):
-    with pytest.raises(ValueError, match=r'2\.png: .* the same shape, got \(3, 3\) and \(12, 16\)'):
+    with pytest.raises(ValueError, match=r'2\.png: the mask is 16 x 12 pixels, its image 3 x 3'):
         build(folder).pre_eval(np.zeros((3, 3), int), 2)
 
 
