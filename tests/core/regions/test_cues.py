@@ -1,6 +1,7 @@
 import numpy as np
+import torch
 
-from dynaseg.core.regions.cues import read_soft_maps
+from dynaseg.core.regions.cues import read_soft_maps, soft_labels
 from dynaseg.core.regions.filters import enlarge, gradient_magnitude
 from dynaseg.core.regions.graph import build_graph, pooling_matrix
 
@@ -27,17 +28,26 @@ def test_cues_are_those_of_the_formulas():
     cues = read_soft_maps(maps, graph)
     size = graph.leaves.shape
     for border, (first, second) in enumerate(graph.borders):
-        contrast, fine = 0.0, 0.0
+        contrast, gradients = 0.0, np.zeros(2)
         for soft in maps:
             enlarged = enlarge(soft, size)
             p, q = (enlarged[:, graph.leaves == region].mean(axis=1) for region in (first, second))
             contrast += np.linalg.norm(np.sqrt(p) - np.sqrt(q)) / np.sqrt(2) / 2
-            gradient = enlarge(gradient_magnitude(soft, 0.75)[None], size)[0].ravel()
             pairs = graph.pixels[graph.pair_borders == border]
-            fine += 1.77 * gradient[pairs].max(axis=1).mean() / 2
+            for place, sigma in enumerate((0.75, 1.5)):
+                gradient = enlarge(gradient_magnitude(soft, sigma)[None], size)[0].ravel()
+                gradients[place] += 1.77 * gradient[pairs].max(axis=1).mean() / 2
         assert abs(cues.contrast[border] - contrast) < 1e-3
-        np.testing.assert_allclose(cues.fine[border], fine, rtol=1e-4)
-    assert (cues.coarse > 0).all()
+        found = cues.fine[border], cues.coarse[border]
+        np.testing.assert_allclose(found, gradients, rtol=1e-4)
+
+
+def test_soft_labels_are_those_that_are_most_probable_somewhere():
+    response = torch.randn(1, 6, 5, 7, generator=torch.Generator().manual_seed(0))
+    response[:, 2] -= 9
+    shares = response[0].softmax(dim=0)[[0, 1, 3, 4, 5]]
+    expected = shares / shares.sum(dim=0)
+    np.testing.assert_allclose(soft_labels(response), expected.numpy(), rtol=1e-5)
 
 
 def test_no_maps_no_cues():

@@ -1,4 +1,5 @@
 import numpy as np
+import torch
 from scipy import ndimage
 
 from dynaseg.core.regions.edges import find_edges
@@ -18,6 +19,21 @@ def test_gradient_is_that_of_the_formula():
                 right = (padded[y + 1, x + 2] - padded[y + 1, x]) / 2
                 total[y, x] += down**2 + right**2
     np.testing.assert_allclose(gradient_magnitude(maps, 1.5), 1.5 * np.sqrt(total), rtol=1e-4)
+
+
+def test_strength_is_that_of_the_formula():
+    lab = 0.1 * np.random.default_rng(1).random((3, 12, 16)).astype(np.float32)
+    lab[:, :, 9:] += 0.3
+    fine, coarse = (np.minimum(5 * gradient_magnitude(lab, sigma), 1) for sigma in (1, 2))
+    half = lab[1:].reshape(2, 6, 2, 8, 2).mean(axis=(2, 4))
+    colour = np.minimum(10 * gradient_magnitude(half, 2), 1)
+    colour = torch.nn.functional.interpolate(
+        torch.from_numpy(colour)[None, None], (12, 16), mode='bilinear'
+    )[0, 0].numpy()
+    edges = find_edges(lab)
+    np.testing.assert_allclose(edges.fine, fine, rtol=1e-5)
+    np.testing.assert_allclose(edges.strength, fine + 0.5 * coarse + 0.25 * colour, rtol=1e-4)
+    assert 0.1 < colour.min() < colour.max() == 1
 
 
 def test_edges_are_where_colours_meet():

@@ -19,6 +19,13 @@ def test_one_superpixel_a_deep_minimum(seed):
     assert len(inside) == len(np.unique(leaves))
 
 
+@pytest.mark.parametrize('seed', range(5))
+def test_superpixels_are_connected_though_minima_may_touch_at_corners(seed):
+    strength = np.random.default_rng(seed).choice([0, 0.1, 0.5, 1], (40, 50)).astype(np.float32)
+    leaves = make_superpixels(strength, 0.05)
+    assert label(leaves, connectivity=1, background=-1).max() == leaves.max() + 1
+
+
 def test_deeper_basins_are_fewer():
     rng = np.random.default_rng(3)
     strength = np.abs(ndimage.gaussian_filter(rng.normal(size=(60, 60)), 2)).astype(np.float32)
