@@ -190,13 +190,6 @@ def cut(args: argparse.Namespace) -> int:
     except (ImportError, OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    except (MemoryError, RuntimeError) as error:
-        from dynaseg.photos.segment import TOO_LARGE, is_lack_of_memory
-
-        if not is_lack_of_memory(error):
-            raise
-        print(f'error: {args.image}: {TOO_LARGE}', file=sys.stderr)
-        return 2
     print(f'subject cut out: {" ".join(map(str, paths))}')
     return 0
 

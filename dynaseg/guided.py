@@ -1,5 +1,6 @@
 """One picture segmented by what a person marked on it."""
 
+import os
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
@@ -19,6 +20,7 @@ from dynaseg.photos.marks import (
     read_marks,
 )
 from dynaseg.photos.outputs import check_out_dir
+from dynaseg.photos.segment import explained
 
 NEEDED = {
     SUBJECT: 'on the subject (--keep X,Y; green or 1 in a PNG)',
@@ -94,9 +96,22 @@ def cut_out(
     Raises:
         ValueError: if the image or the marks are invalid, or there are not both of the subject and
             of what is around it.
-        OSError: if the files cannot be written.
+        OSError: if the files cannot be written, or the memory does not do for the image.
     """
     check_out_dir(out_dir)
+    with explained(os.fspath(image)):
+        return _cut_out(Path(image), keep, drop, marks, Path(out_dir), device, seed)
+
+
+def _cut_out(
+    image: Path,
+    keep: Iterable[str],
+    drop: Iterable[str],
+    marks: str | PathLike | None,
+    out_dir: Path,
+    device: str | torch.device | None,
+    seed: int,
+) -> list[Path]:
     pixels = read_image(image)
     size = pixels.shape[:2]
     drawn = draw_marks(
@@ -115,5 +130,4 @@ def cut_out(
     if found - NEEDED.keys():
         raise ValueError(f'{marks}: a cut-out takes 1 and 2, got {max(found) + 1}')
     labels = segment_marked(pixels, drawn, BACKGROUND, device, seed)
-    name = name_cut_out(Path(out_dir), Path(image))
-    return write_cut_out(Path(out_dir), name, pixels, labels)
+    return write_cut_out(out_dir, name_cut_out(out_dir, image), pixels, labels)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from dynaseg.app.picture import Picture
 from dynaseg.io.reading import ImageReadError, read_header, read_image
 from dynaseg.photos.regions import find_hierarchy
-from dynaseg.photos.segment import TOO_LARGE, Predictor, is_lack_of_memory
+from dynaseg.photos.segment import TOO_LARGE, Predictor, explained
 from dynaseg.photos.workers import Worker, WorkerDied
 
 
@@ -31,16 +31,13 @@ class Opening:
             OSError: if it is not an image or too large; an error that passes between processes.
         """
         try:
-            self._check_size(path)
-            image = read_image(path)
-            (segmentation,) = self.predictor([image])
-            return Picture(path.name, image, find_hierarchy(segmentation))
+            with explained(path.name):
+                self._check_size(path)
+                image = read_image(path)
+                (segmentation,) = self.predictor([image])
+                return Picture(path.name, image, find_hierarchy(segmentation))
         except ImageReadError as error:
             raise OSError(f'{path.name}: {error.reason}') from error
-        except (MemoryError, RuntimeError) as error:
-            if not is_lack_of_memory(error):
-                raise
-            raise OSError(f'{path.name}: {TOO_LARGE}') from error
 
     def _check_size(self, path: Path) -> None:
         try:

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
@@ -198,6 +198,17 @@ class Job:
             return named | {'error': _describe_lack(error)}
         seconds += time.perf_counter() - start
         return record | written | {'seconds': round(seconds, 3)}
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn lack of memory into an OSError that names what there is too little for."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_lack_of_memory(error):
+            raise
+        raise OSError(f'{name}: {TOO_LARGE}') from error
 
 
 def is_lack_of_memory(error: Exception) -> bool:

@@ -31,7 +31,7 @@ def make_superpixels(strength: np.ndarray, min_depth: float = 0.05) -> np.ndarra
     depth = max(1, round(min_depth * LEVELS))
     filled = reconstruction(levels + depth, levels, method='erosion')
     markers = label(filled - levels >= depth, connectivity=2)
-    return renumber(label(watershed(strength, markers), connectivity=1, background=-1))
+    return renumber(watershed(strength, markers))
 
 
 def renumber(regions: np.ndarray) -> np.ndarray:

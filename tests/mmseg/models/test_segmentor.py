@@ -325,7 +325,10 @@ def test_other_libraries_parts_may_have_such_keys():
 @pytest.mark.parametrize(
     ('entry', 'message'),
     [
-        ({'predict_scale': 0.5}, r'test_cfg: predict_scale must be at least 1, got 0\.5'),
+        (
+            {'predict_scale': 0.5},
+            r'test_cfg: predict_scale must be at least 1 and finite, got 0\.5',
+        ),
         ({'predict_pixels': 0}, r'test_cfg: predict_pixels must be positive or None, got 0'),
         (
             {'refine': {'radius': 0}},
