@@ -354,6 +354,22 @@ def test_clusters_alone_have_no_slider(desktop, page, tmp_path):
     desktop.driver.get(page.as_uri())
 
 
+@pytest.mark.parametrize('shape', [(4, 3000), (3000, 4)])
+def test_a_strip_can_be_aimed_at(desktop, page, shape, tmp_path):
+    pixels = np.zeros((*shape, 3), np.uint8)
+    half = pixels if shape[0] < shape[1] else pixels.transpose(1, 0, 2)
+    half[:2] = 255
+    Image.fromarray(pixels).save(tmp_path / 'strip.png')
+    run(tmp_path / 'strip.png', tmp_path / 'out')
+    viewer = Viewer(desktop.driver, tmp_path / 'out/index.html', desktop.downloads)
+    viewer.open('strip')
+    assert min(viewer.find('.frame').size.values()) >= 24
+    viewer.click(0, 0, shape)
+    viewer.do('mask')
+    assert np.array_equal(viewer.saved_mask('strip'), pixels[..., 0] > 0)
+    desktop.driver.get(page.as_uri())
+
+
 def test_edges_of_the_last_column_are_not_those_of_the_next_row(desktop):
     script = """
     const leaves = [0, 0, 1, 1, 0, 0, 2, 2];
