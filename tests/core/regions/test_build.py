@@ -1,10 +1,26 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 from skimage.measure import label
 
-from dynaseg.core.regions.build import build_hierarchy, working_image
+from dynaseg.core.regions.build import (
+    border_strengths,
+    build_hierarchy,
+    describe,
+    working_image,
+)
+from dynaseg.core.regions.cues import read_soft_maps
+from dynaseg.core.regions.descriptors import (
+    describe_colour,
+    describe_contrast,
+    describe_feature,
+    describe_orientations,
+)
+from dynaseg.core.regions.edges import find_edges
+from dynaseg.core.regions.graph import build_graph
 from dynaseg.core.regions.settings import DEEP, PLAIN, RegionSettings
 
 
@@ -54,6 +70,49 @@ def test_tiny_images(size):
 
 def test_constant_images_are_one_region():
     assert build_hierarchy(np.full((30, 40, 3), 77, np.uint8)).num_leaves == 1
+
+
+def test_strengths_of_borders_are_the_formula():
+    rng = np.random.default_rng(0)
+    lab = (0.2 * rng.random((3, 15, 24))).astype(np.float32)
+    leaves = np.kron(np.arange(12).reshape(3, 4), np.ones((5, 6), int)).astype(np.int32)
+    graph, edges = build_graph(leaves), find_edges(lab)
+    soft = rng.random((3, 15, 24)).astype(np.float32)
+    features = [rng.normal(size=(5, 15, 24)).astype(np.float32) for _ in range(4)]
+    settings = replace(DEEP, soft_contrast=0.7, soft_fine=0.4, soft_coarse=0.1)
+    found = border_strengths(lab, edges, [soft / soft.sum(axis=0)], features, graph, settings)
+    cues = read_soft_maps([soft / soft.sum(axis=0)], graph)
+    level = features[settings.contrast_level] - features[settings.contrast_level].mean(
+        axis=(1, 2), keepdims=True
+    )
+
+    def mean(maps, leaf):
+        return maps[:, leaves == leaf].mean(axis=1)
+
+    for border, (one, other) in enumerate(graph.borders):
+        colour = np.linalg.norm(mean(lab, one) - mean(lab, other))
+        u, v = (mean(level, leaf) / np.linalg.norm(mean(level, leaf)) for leaf in (one, other))
+        extra = 0.7 * cues.contrast[border] + 0.4 * cues.fine[border] + 0.1 * cues.coarse[border]
+        extra += 0.45 * min(3 * colour, 1) + 0.3 * np.linalg.norm(u - v) / np.sqrt(2)
+        expected = graph.border_sums(edges.strength)[border] + graph.lengths[border] * extra
+        np.testing.assert_allclose(found[border], expected, rtol=1e-4)
+
+
+def test_each_descriptor_has_its_weight():
+    rng = np.random.default_rng(1)
+    lab = rng.random((3, 15, 24)).astype(np.float32)
+    graph = build_graph(np.kron(np.arange(12).reshape(3, 4), np.ones((5, 6), int)).astype(np.int32))
+    features = [rng.normal(size=(5, 15, 24)).astype(np.float32) for _ in range(4)]
+    settings = replace(DEEP, bands=0.0)
+    found = describe(lab, features, graph, settings)
+    assert found.weights == (0.8, 0.8, 0.3, 0.15, 0.45, 0.2, 0.5)
+    expected = [
+        describe_colour(lab, graph),
+        describe_contrast(lab[0], graph),
+        describe_orientations(lab[0], graph),
+        *(describe_feature(level, graph) for level in features),
+    ]
+    np.testing.assert_array_equal(found.sums, np.concatenate(expected, axis=1))
 
 
 def test_soft_maps_strengthen_their_borders():
