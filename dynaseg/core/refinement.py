@@ -211,6 +211,35 @@ class ProbabilityRefinement:
         return torch.cat(refined)
 
 
+def keep_labels(refined: Tensor, probabilities: Tensor) -> Tensor:
+    """Undo a refinement where it takes the last pixels of a label of an image.
+
+    Args:
+        refined: probabilities of each label, (N, C, H, W).
+        probabilities: those before, (N, C, H, W).
+
+    Returns:
+        The refined ones, but those before for the pixels of labels that are the most probable
+        somewhere in an image before and nowhere after, (N, C, H, W). So every label of an image
+        stays one.
+
+    Examples:
+        >>> before = torch.tensor([[0.9, 0.8, 0.1], [0.1, 0.2, 0.9]]).view(1, 2, 1, 3)
+        >>> refined = torch.tensor([[0.8, 0.7, 0.6], [0.2, 0.3, 0.4]]).view(1, 2, 1, 3)
+        >>> keep_labels(refined, before).argmax(dim=1)
+        tensor([[[0, 0, 1]]])
+    """
+    kept = refined.clone()
+    for after, before in zip(kept, probabilities, strict=True):
+        labels = before.argmax(dim=0)
+        present = labels.unique()
+        # What is restored may take the last pixels of another label in turn.
+        while len(lost := present[~torch.isin(present, after.argmax(dim=0))]):
+            places = torch.isin(labels, lost)
+            after[:, places] = before[:, places]
+    return kept
+
+
 class LabelRefinement:
     """Gives every pixel the label whose indicator is highest there after guided filtering.
 

@@ -9,6 +9,7 @@ from dynaseg.core.refinement import (
     LabelRefinement,
     ProbabilityRefinement,
     box_mean,
+    keep_labels,
 )
 
 
@@ -185,3 +186,30 @@ def test_setting_of_probabilities_out_of_range_is_an_error_that_names_it(name, v
 def test_setting_out_of_range_is_an_error_that_names_it(name, value):
     with pytest.raises(ValueError, match=f'{name} must be .* got {value}'):
         LabelRefinement(**{name: value})
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_kept_labels_are_all_that_were_there(seed):
+    generator = torch.Generator().manual_seed(seed)
+    before, refined = (
+        torch.randn(2, 12, 5, 8, generator=generator).softmax(dim=1) for _ in range(2)
+    )
+    kept = keep_labels(refined, before)
+    for image in range(2):
+        one, other, found = (maps[image].argmax(dim=0) for maps in (before, refined, kept))
+        assert set(one.unique().tolist()) <= set(found.unique().tolist())
+        is_kept = (kept[image] != refined[image]).any(dim=0)
+        assert torch.equal(kept[image][:, is_kept], before[image][:, is_kept])
+        lost = set(one.unique().tolist()) - set(other.unique().tolist())
+        assert lost <= set(one[is_kept].unique().tolist())
+    assert torch.equal(keep_labels(before, before), before)
+
+
+def test_what_is_restored_takes_no_other_label_in_turn():
+    before = torch.eye(3)[None, :, None]  # labels 0, 1, 2
+    refined = torch.eye(3)[[2, 2, 0]].T[None, :, None]  # 2, 2, 0: of which 0 is where 2 was
+    assert keep_labels(refined, before).argmax(dim=1).flatten().tolist() == [2, 1, 0]
+    refined = torch.eye(3)[[1, 0, 0]].T[None, :, None]  # 1, 0, 0: 2 takes a 0, then 1, 0 stay
+    assert keep_labels(refined, before).argmax(dim=1).flatten().tolist() == [1, 0, 2]
+    refined = torch.eye(3)[[2, 0, 2]].T[None, :, None]  # 1 comes back in place of the last 0
+    assert keep_labels(refined, before).argmax(dim=1).flatten().tolist() == [0, 1, 2]

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from dynaseg.core import ProbabilityRefinement
+from dynaseg.core.refinement import keep_labels
 from dynaseg.core.regions import average_over_superpixels
 from dynaseg.core.sizes import resize_maps
 from dynaseg.core.voting import give_to_strongest, sum_groups
@@ -19,22 +20,23 @@ class RefinedVotesMixin:
     Attributes:
         refinement: the refinement along the edges of images, or None.
         averages_superpixels: whether probabilities are then averaged over each superpixel.
+        keeps_labels: whether each cluster, or name, that an image has without the refinement is
+            one that it has.
         groups: the number of each cluster's group, which votes together, or None.
         names: names of the clusters, if ``test_cfg`` has them.
     """
 
     def prepare_votes(self, test_cfg: Mapping) -> None:
-        """Read the entries ``refine``, ``superpixels`` and ``names`` of a ``test_cfg``.
+        """Read the entries ``refine``, ``superpixels``, ``keep`` and ``names`` of a ``test_cfg``.
 
         Raises:
             FileNotFoundError, ValueError, TypeError: if one is invalid; it is named.
         """
         self.refinement = self.groups = self.names = None
-        self.averages_superpixels = test_cfg.get('superpixels', False)
-        if not isinstance(self.averages_superpixels, bool):
-            raise ValueError(
-                f'test_cfg.superpixels must be True or False, got {self.averages_superpixels!r}'
-            )
+        self.averages_superpixels = _read_flag(test_cfg, 'superpixels')
+        self.keeps_labels = _read_flag(test_cfg, 'keep')
+        if self.keeps_labels and test_cfg.get('refine') is None:
+            raise ValueError('test_cfg.keep needs refine: nothing else takes clusters away')
         if test_cfg.get('refine') is not None:
             with named('test_cfg.refine'):
                 self.refinement = ProbabilityRefinement(**test_cfg['refine'])
@@ -120,16 +122,17 @@ class RefinedVotesMixin:
                 seen = seen.flip(dims=(dim,))
             return resize_maps(seen, probabilities.shape[2:])
 
+        maps = [probabilities]
         if self.refinement is not None:
-            probabilities = self.refinement(probabilities, fit(self.normalise(pixels)))
+            maps = [self.refinement(probabilities, fit(self.normalise(pixels)))]
+            maps += [probabilities] * self.keeps_labels
         if self.averages_superpixels:
-            images = fit(pixels.float())
             averaged = [
                 average_over_superpixels(one, to_image(image))
-                for one, image in zip(probabilities, images, strict=True)
+                for one, image in zip(torch.cat(maps, dim=1), fit(pixels.float()), strict=True)
             ]
-            probabilities = torch.stack(averaged)
-        return probabilities
+            maps = torch.stack(averaged).chunk(len(maps), dim=1)
+        return keep_labels(*maps) if len(maps) > 1 else maps[0]
 
     def vote_by_names(self, names: ClusterNames) -> None:
         """Let the clusters of one name vote together from now on, whenever images are labelled.
@@ -145,3 +148,10 @@ class RefinedVotesMixin:
         # Clusters without a name have nothing in common.
         groups[unnamed] = groups.max() + torch.arange(sum(unnamed))
         self.groups = groups
+
+
+def _read_flag(test_cfg: Mapping, key: str) -> bool:
+    value = test_cfg.get(key, False)
+    if not isinstance(value, bool):
+        raise ValueError(f'test_cfg.{key} must be True or False, got {value!r}')
+    return value

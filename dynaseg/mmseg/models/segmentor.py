@@ -37,7 +37,7 @@ from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 TRAIN_KEYS = ('as_tested',)
 # For tests without fits.
-TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine', 'superpixels', 'names'}
+TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine', 'superpixels', 'keep', 'names'}
 TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
 
 
@@ -67,10 +67,12 @@ class DynaSeg(
             to which larger images are reduced; with ``refine``, a dict of arguments of
             :class:`dynaseg.core.ProbabilityRefinement`, the labels follow the images' edges; with
             ``superpixels=True`` probabilities are then averaged over each superpixel, as by
-            :func:`dynaseg.core.regions.average_over_superpixels`; with ``names``, a file of
+            :func:`dynaseg.core.regions.average_over_superpixels`; with ``keep=True``, ``refine``
+            leaves every cluster of an image some of its pixels, as by
+            :func:`dynaseg.core.refinement.keep_labels`; with ``names``, a file of
             :mod:`dynaseg.io.names`, clusters of one name vote together, and labels are those of the
             names, for which data sets report separate figures. With ``fit``, a dict, every test
-            image is fitted from the segmentor's weights with the head's loss, and these five are
+            image is fitted from the segmentor's weights with the head's loss, and these six are
             not allowed; it holds arguments of :class:`dynaseg.core.Fitter`, ``refine``, a dict of
             arguments of :class:`dynaseg.core.LabelRefinement`, and ``min_clusters``, the minimum
             number of clusters: a number, or ``'silhouette'`` for that of the image's colours. With

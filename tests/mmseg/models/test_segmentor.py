@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate
 
 import dynaseg.mmseg  # noqa: F401  (registers the models)
 from dynaseg.core import ProbabilityRefinement
+from dynaseg.core.refinement import keep_labels
 from dynaseg.core.regions import average_over_superpixels
 from dynaseg.mmseg.models.inputs import to_image
 from dynaseg.mmseg.models.old_keys import refuse_old_keys
@@ -145,6 +146,30 @@ def test_probabilities_are_refined_by_the_image_as_it_was_before_padding_and_fli
         assert (averaged - refined).abs().max() > 1e-4
         assert (refined - plain).abs().max() > 1e-4
         assert np.array_equal(labels, seen.argmax(dim=1)[0])  # the network sees no padding
+
+
+@pytest.mark.parametrize('superpixels', [False, True])
+def test_a_cluster_that_an_image_has_may_stay_one(superpixels):
+    refine = {'radius': 9, 'eps': 10.0}
+    settings = {'refine': refine, 'superpixels': superpixels}
+    model = build(PLAIN, test_cfg=settings).eval()
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+    keeping = build(PLAIN, test_cfg={**settings, 'keep': True}).eval()
+    bare = build(PLAIN, test_cfg={'superpixels': superpixels}).eval()
+    for other in (keeping, bare):
+        other.load_state_dict(model.state_dict())
+    pixels = 255 * torch.rand(2, 3, 24, 32)
+    with torch.no_grad():
+        found = [one.inference(pixels, 2 * metas(pixels), True) for one in (model, keeping, bare)]
+        with keeping.unrefined():
+            plain = EncoderDecoder.inference(model, pixels, 2 * metas(pixels), True)
+            assert torch.equal(keeping.inference(pixels, 2 * metas(pixels), True), plain)
+    refined, kept, before = found
+    torch.testing.assert_close(kept, keep_labels(refined, before))
+    for images in zip(*found, strict=True):
+        lost, stayed, present = (set(one.argmax(dim=0).unique().tolist()) for one in images)
+        assert present <= stayed
+        assert not present <= lost
 
 
 def make_photograph(height, width):
@@ -335,6 +360,8 @@ def test_other_libraries_parts_may_have_such_keys():
             r'test_cfg\.refine: radius must be an integer of at least 1, got 0',
         ),
         ({'superpixels': 1}, r'test_cfg\.superpixels must be True or False, got 1'),
+        ({'keep': 'all'}, r"test_cfg\.keep must be True or False, got 'all'"),
+        ({'keep': True}, r'test_cfg\.keep needs refine'),
     ],
 )
 def test_prediction_settings_out_of_range_are_errors_that_name_them(entry, message):
