@@ -99,6 +99,7 @@ def cut_out(
         OSError: if the files cannot be written, or the memory does not do for the image.
     """
     check_out_dir(out_dir)
+    keep, drop = list(keep), list(drop)
     with explained(os.fspath(image)):
         return _cut_out(Path(image), keep, drop, marks, Path(out_dir), device, seed)
 

@@ -175,8 +175,7 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
             raise
         place = host if port is None else f'{host}:{port}'
         raise OSError(
-            f'cannot listen at {place}: the port is taken, or the address is not of this machine; '
-            'choose others with --port and --host'
+            f'cannot listen at {place}: the port is taken; choose another with --port'
         ) from error
     shown = find_own_address() if host == '0.0.0.0' else host
     print(f'DynaSeg runs at http://{shown}:{page.server_port} (Ctrl-C to stop)', flush=True)
@@ -185,13 +184,14 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_megabytes: float) -
 
 def check_host(host: str) -> None:
     """Raise OSError unless an address is one of this machine's, at which one can listen."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    family = socket.AF_INET6 if host.startswith('[') else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         try:
-            probe.bind((host, 0))
+            probe.bind((host.strip('[]'), 0))
         except OSError as error:
             raise OSError(
-                f'cannot listen at {host}: {error.strerror}; expected an IPv4 address of this '
-                'machine, such as 127.0.0.1, or 0.0.0.0 for all of them (--host)'
+                f'cannot listen at {host}: {error.strerror}; expected an address of this '
+                'machine, such as 127.0.0.1 or [::1], or 0.0.0.0 for all of them (--host)'
             ) from error
 
 

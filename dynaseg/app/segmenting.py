@@ -41,10 +41,9 @@ class Opening:
 
     def _check_size(self, path: Path) -> None:
         try:
-            header = read_header(path)
+            megapixels = read_header(path).pixels / 1e6
         except ImageReadError:
             return  # reading it reports this
-        megapixels = header.width * header.height / 1e6
         if megapixels > self.max_megapixels:
             raise ImageReadError(
                 path, f'{megapixels:.3g} megapixels: expected at most {self.max_megapixels:g}'

@@ -51,7 +51,7 @@ def marked_cross_entropy(response: Tensor, marks: Tensor) -> Tensor:
         The mean over the marked pixels of each image, 0 if there are none, (N,).
 
     Raises:
-        ValueError: if a label is q or more.
+        ValueError: if a label is below -1, or q or more.
 
     Examples:
         >>> import torch
@@ -59,9 +59,10 @@ def marked_cross_entropy(response: Tensor, marks: Tensor) -> Tensor:
         >>> marked_cross_entropy(response, torch.tensor([[[0, -1]]]))
         tensor([0.1269])
     """
-    highest, channels = int(marks.max()), response.shape[1]
-    if highest >= channels:
-        raise ValueError(f'marks must be labels of 0 to {channels - 1}, got {highest}')
+    channels = response.shape[1]
+    lowest, highest = map(int, marks.aminmax())
+    if lowest < -1 or highest >= channels:
+        raise ValueError(f'marks must be -1 to {channels - 1}, got {lowest} to {highest}')
     values = F.cross_entropy(response, marks, reduction='none', ignore_index=-1)
     return values.sum(dim=(1, 2)) / (marks >= 0).sum(dim=(1, 2)).clamp(min=1)
 

@@ -82,14 +82,14 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
     return image
 
 
-def read_deep_header(path: str | PathLike) -> tuple[int, int, int]:
-    """Read the width, height and orientation of the first picture of a TIFF."""
+def read_deep_header(path: str | PathLike) -> tuple[int, int]:
+    """Read the number of pixels and the orientation of the first picture of a TIFF."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
         orientation = page.tags.valueof(ORIENTATION_TAG, 1)
-        return page.imagewidth, page.imagelength, int(orientation)
+        return page.imagewidth * page.imagelength, int(orientation)
 
 
 def _scale_alpha(values: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from dynaseg.io.files import name_some, write_file
 UNNAMED = 'unnamed'
 MAX_NAME = 100  # characters
 NOT_TEXT = {'Cc', 'Cs', 'Zl', 'Zp'}  # Unicode's categories of control characters and line breaks
+UNSEEN = {'Z', 'C'}  # the first letters of those of all that cannot be seen
 KEYS = {'names', 'made_from', 'checkpoint_sha256'}
 
 
@@ -75,6 +76,7 @@ class ClusterNames:
                 or not 0 < len(name) <= MAX_NAME
                 or name != name.strip()
                 or any(category(character) in NOT_TEXT for character in name)
+                or all(category(character)[0] in UNSEEN for character in name)
             ):
                 raise ValueError(
                     f'cluster {cluster} has the name {name!r}: expected text of 1 to {MAX_NAME} '

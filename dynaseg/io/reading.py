@@ -124,10 +124,9 @@ def read_image(path: str | PathLike) -> np.ndarray:
 
 
 class Header(NamedTuple):
-    """What the file of an image says before it is decoded: its size, and how it is to be turned."""
+    """What the file of an image says before it is decoded."""
 
-    width: int
-    height: int
+    pixels: int  # their number
     orientation: int  # as EXIF has it: 1 where it is upright
 
 
@@ -138,7 +137,7 @@ def read_header(path: str | PathLike) -> Header:
         path: the file.
 
     Returns:
-        Its size as it is stored, and its orientation.
+        Its number of pixels, and how it is to be turned.
 
     Raises:
         ImageReadError: if it cannot be read.
@@ -147,7 +146,7 @@ def read_header(path: str | PathLike) -> Header:
     try:
         try:
             with Image.open(path, formats=FORMATS) as image:
-                return Header(*image.size, _read_orientation(image))
+                return Header(image.width * image.height, _read_orientation(image))
         except UnidentifiedImageError:
             return Header(*read_deep_header(path))
     except (*DAMAGE, Image.DecompressionBombError) as error:

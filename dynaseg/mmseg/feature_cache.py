@@ -3,6 +3,7 @@ import io
 import os
 import pickle
 import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from dynaseg.mmseg.errors import UserError
 
 SUFFIX = '.pt'
 STORED = f'*{SUFFIX}*'  # also the unfinished files of a process that was killed
+LONGEST_WRITE = 3600  # seconds
 DIGEST = re.compile('[0-9a-f]{32}')
 GIB = 2**30
 MEASUREMENTS = 64  # of a folder's size, while a process fills it
@@ -145,7 +147,8 @@ class FeatureCache:
                 break
             self.used -= self._measure(folder)
             for path in folder.glob(STORED):
-                path.unlink(missing_ok=True)
+                if path.suffix == SUFFIX or _is_left(path):
+                    path.unlink(missing_ok=True)
 
     def _list_folders(self) -> list[Path]:
         """List the networks' folders; anything else in there is left alone."""
@@ -206,6 +209,14 @@ class LevelMemory:
                 self.levels[key] = levels
                 self.used += size
         return levels
+
+
+def _is_left(path: Path) -> bool:
+    """Tell an unfinished file whose writer was killed from one that is being written."""
+    try:
+        return time.time() - path.stat().st_mtime > LONGEST_WRITE
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: Path) -> list[Tensor] | None:

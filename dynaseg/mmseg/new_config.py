@@ -93,9 +93,9 @@ def _list_data(config: Config) -> list[str]:
 
 
 def _choose(dataset: dict | list) -> dict | list:
-    """Choose what one may want to change of a data set, or of each of several."""
+    """Choose what one may want to change of a data set; of several, all."""
     if isinstance(dataset, list):
-        return [_choose(one) for one in dataset]
+        return dataset  # for a list replaces the base's whole
     chosen = {key: dataset[key] for key in DATA_KEYS if key in dataset}
     if 'dataset' in dataset:  # which is repeated
         chosen['dataset'] = _choose(dataset['dataset'])

@@ -39,6 +39,7 @@ def find_images(
 
     Raises:
         FileNotFoundError: if there is no file at all, or a pattern matches none.
+        ValueError: if a folder holds the outputs of an earlier run.
     """
     inputs = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
     exclude = {os.path.abspath(folder) for folder in exclude}
@@ -60,7 +61,11 @@ def find_images(
     texts = [os.path.expanduser(os.fspath(given)) for given in inputs]
     for text in texts:
         if os.path.isdir(text):
-            found = [] if skip(text) else _search_folder(text, skip, on_other)
+            if is_output_folder(Path(os.path.abspath(text))):
+                raise ValueError(
+                    f'{text} holds outputs of an earlier run: name single files to segment them'
+                )
+            found = _search_folder(text, skip, on_other)
         elif glob.has_magic(text) and not os.path.lexists(text):
             found = _search_pattern(text, skip, on_other)
             if not found and len(texts) > 1:

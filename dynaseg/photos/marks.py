@@ -112,10 +112,10 @@ def draw_marks(marks: Iterable[Mark], size: tuple[int, int]) -> np.ndarray:
 def read_marks(path: str | PathLike, photo: np.ndarray) -> np.ndarray:
     """Read marks that were painted in an image editor.
 
-    In a grey or palette PNG 0 is not marked, and 1, 2, ... are labels 0, 1, ...: for cut-outs, 1 is
-    the subject and 2 the background. In a PNG of colours green is the subject, red the background,
-    and what is transparent, black or white is not marked. They may have been painted over the
-    photograph itself: see :func:`erase_photo`.
+    In a grey or palette PNG, also with transparency, 0 is not marked, and 1, 2, ... are labels 0,
+    1, ...: for cut-outs, 1 is the subject and 2 the background. In a PNG of colours green is the
+    subject, red the background, and what is transparent, black or white is not marked. They may
+    have been painted over the photograph itself: see :func:`erase_photo`.
 
     Args:
         path: the file.

@@ -66,6 +66,7 @@ def segment_files(
 
     Raises:
         RunStoppedError: if outputs cannot be written.
+        ConnectionError, ImportError: if there is no such scheduler, or what it takes is missing.
         DefectError: if the predictor raises anything else, which is a bug, not a bad image.
     """
     files = list(files)
@@ -90,7 +91,11 @@ def segment_files(
                     results.add(record)
                     segmented += 'error' not in record
                     progress.update()
+        except ImportError:
+            raise
         except OSError as error:
+            if isinstance(error, ConnectionError) and not segmented:
+                raise  # nothing was started
             raise RunStoppedError(error, segmented) from error
         except Exception as error:
             raise DefectError(str(error)) from error

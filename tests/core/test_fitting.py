@@ -423,7 +423,7 @@ def test_marks_of_another_number_of_images_are_refused():
 
 def test_marks_that_no_channel_stands_for_are_refused():
     marks = torch.full((1, 8, 8), 8)
-    with pytest.raises(ValueError, match='marks must be labels of 0 to 7, got 8'):
+    with pytest.raises(ValueError, match='marks must be -1 to 7, got 8 to 8'):
         make_fitter().fit(make_network(channels=8), torch.rand(1, 3, 8, 8), marks=marks)
 
 

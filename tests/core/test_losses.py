@@ -257,6 +257,11 @@ def test_shares_of_more_pixels_than_half_precision_counts():
     torch.testing.assert_close(cluster_shares(response), torch.tensor([0.5, 0.5]))
 
 
+def test_marks_below_those_of_none_are_refused():
+    with pytest.raises(ValueError, match='marks must be -1 to 2, got -2 to 1'):
+        marked_cross_entropy(torch.zeros(1, 3, 1, 2), torch.tensor([[[-2, 1]]]))
+
+
 def test_marked_cross_entropy_without_marks_is_nothing():
     response = torch.randn(1, 3, 4, 5, requires_grad=True)
     loss = marked_cross_entropy(response, torch.full((1, 4, 5), -1)).sum()

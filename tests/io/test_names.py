@@ -55,6 +55,7 @@ def test_classes_are_found_by_name():
         ('{"names": {"1": 2}, "made_from": ""}', 'cluster 1 has the name 2: expected text'),
         ('{"names": {"1": ""}, "made_from": ""}', "cluster 1 has the name '': expected text"),
         ('{"names": {"1": " a"}, "made_from": ""}', "has the name ' a': .*without spaces"),
+        ('{"names": {"1": "\\u200b"}, "made_from": ""}', 'expected text of 1 to 100'),
         ('{"names": {"1": "a\\nb"}, "made_from": ""}', 'expected text of .* on one line'),
         ('{"names": {"1": "unnamed"}, "made_from": ""}', 'leave out what has no name'),
         ('{"names": {"1": "a", "1": "b"}, "made_from": ""}', '1 stand in it twice'),

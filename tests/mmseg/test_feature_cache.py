@@ -1,5 +1,6 @@
 import errno
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -102,10 +103,14 @@ def test_what_a_killed_process_left_counts_and_leaves_with_its_network(tmp_path,
     other(images[:1], compute)
     (levels,) = stored(tmp_path)
     size = levels.stat().st_size
-    levels.rename(levels.with_name(f'.{levels.name}.0123abcd.part'))
+    left, current = (levels.with_name(f'.{levels.name}.{part}.part') for part in ('0123', '4567'))
+    levels.rename(left)
+    os.utime(left, (0, 0))
+    current.touch()  # which another process is writing
     cache = FeatureCache(frozen(), '', tmp_path, max_gib=1.5 * size / GIB)
     cache(images[:1], compute)
-    assert [path.parent for path in stored(tmp_path)] == [cache.folder]
+    assert [path for path in stored(tmp_path) if path.parent != cache.folder] == [current]
+    assert len(list(cache.folder.iterdir())) == 1
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, images):

@@ -1,5 +1,6 @@
 import os
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from PIL import Image
 from running import check_outputs, list_outputs, run
 from stand_ins import Dying, Raising, Waiting, segment
 
-from dynaseg.photos.segment import DefectError, RunStoppedError
+from dynaseg.photos.segment import DefectError
 
 distributed = pytest.importorskip('distributed')
 
@@ -84,5 +85,9 @@ def test_defects_end_the_run(tmp_path, photos, cluster):
 
 def test_no_scheduler_at_the_address_is_said_so(tmp_path, photos, monkeypatch):
     monkeypatch.setattr('dynaseg.photos.cluster.TIMEOUT', 0.5)
-    with pytest.raises(RunStoppedError, match='no Dask scheduler answers at tcp:'):
+    with pytest.raises(ConnectionError, match='no Dask scheduler answers at tcp:') as caught:
+        run(photos, tmp_path / 'out', segment, scheduler='tcp://127.0.0.1:9')
+    assert not hasattr(caught.value, 'segmented')
+    monkeypatch.setitem(sys.modules, 'distributed', None)
+    with pytest.raises(ImportError, match='pip install distributed'):
         run(photos, tmp_path / 'out', segment, scheduler='tcp://127.0.0.1:9')

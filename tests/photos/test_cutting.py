@@ -1,5 +1,4 @@
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -7,8 +6,10 @@ from PIL import Image
 
 from dynaseg import segment_images
 from dynaseg.guided import cut_out
+from dynaseg.io.files import lock
 from dynaseg.photos.cutting import name_cut_out
 from dynaseg.photos.finding import find_images
+from dynaseg.photos.outputs import read_cut_outs
 
 
 @pytest.fixture
@@ -68,10 +69,14 @@ def test_a_note_that_was_cut_off_costs_itself_alone(picture, tmp_path):
 
 
 def test_names_are_given_one_after_another(tmp_path, monkeypatch):
-    files = [tmp_path / f'{number}/a.png' for number in range(8)]
-    with ThreadPoolExecutor(8) as threads:
-        names = list(threads.map(lambda file: name_cut_out(tmp_path / 'out', file), files))
-    assert sorted(names) == ['a', *(f'a-{number}' for number in range(2, 9))]
+    def read(out_dir):
+        with (out_dir / '.cutouts.jsonl').open('a') as file, pytest.raises(BlockingIOError):
+            lock(file, wait=False)  # by another process: the notes are locked
+        return read_cut_outs(out_dir)
+
+    monkeypatch.setattr('dynaseg.photos.cutting.read_cut_outs', read)
+    names = [name_cut_out(tmp_path / 'out', tmp_path / f'{number}/a.png') for number in range(3)]
+    assert names == ['a', 'a-2', 'a-3']
 
 
 def test_other_masks_beside_those_of_cut_outs_are_input(picture, tmp_path):

@@ -235,8 +235,8 @@ def test_outputs_are_not_segmented_by_a_later_run(tmp_path, photos):
     run(photos, photos / 'segmented')
     assert len(run(photos, tmp_path / 'out')) == 5
     assert len(run(f'{tmp_path}/**/*.png', tmp_path / 'other')) == 5
-    with pytest.raises(FileNotFoundError, match='no image files'):
-        find_images(photos / 'segmented/labels')
+    with pytest.raises(ValueError, match='labels holds outputs of an earlier run: name single'):
+        find_images([photos, photos / 'segmented/labels'])
 
 
 def test_an_empty_file_of_records_is_begun(tmp_path, photos):

@@ -342,15 +342,17 @@ def test_a_damaged_file_is_named(desktop, page):
 
 
 def test_clusters_alone_have_no_slider(desktop, page, tmp_path):
-    Image.new('RGB', (36, 24), (9, 99, 9)).save(tmp_path / 'plain.png')
-    run(tmp_path / 'plain.png', tmp_path / 'out')
+    pixels = np.repeat(np.uint8([0, 70, 200]), 12)[None, :, None].repeat(24, axis=0)
+    Image.fromarray(pixels.repeat(3, axis=2)).save(tmp_path / 'bands.png')
+    run(tmp_path / 'bands.png', tmp_path / 'out', choice=RegionChoice(regions=2, min_area=0))
     viewer = Viewer(desktop.driver, tmp_path / 'out/index.html', tmp_path)
-    viewer.open('plain')
+    viewer.open('bands')
     slider = viewer.find('#viewer-detail')
     assert not slider.is_enabled()
     assert viewer.find('.detail label').text == 'Detail of clusters: none'
-    viewer.press('\ue012')  # an arrow
-    assert viewer.regions == 1
+    assert viewer.regions == 2
+    viewer.press('\ue014')  # an arrow, to the right
+    assert viewer.regions == 2
     desktop.driver.get(page.as_uri())
 
 

@@ -44,8 +44,10 @@ function percent(share) {
 
 /* Tell whether a value is a name, as `names.json` has them. */
 function isName(value) {
-  const length = typeof value === 'string' ? [...value.trim()].length : 0;
-  return length > 0 && length <= LONGEST && !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(value.trim());
+  if (typeof value !== 'string') return false;
+  const text = value.trim();
+  const isLine = !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(text);
+  return isLine && /[^\p{Z}\p{C}]/u.test(text) && [...text].length <= LONGEST;
 }
 
 /* Read the content of a file of names; throws what is wrong with it. */

@@ -12,6 +12,7 @@ from dynaseg.core.regions.graph import build_graph
 from dynaseg.core.regions.hierarchy import RegionHierarchy
 
 SHARPNESS = 16.0  # how fast a border's conductance falls with the altitude that removes it
+MAX_LABEL = np.iinfo(np.int32).max
 MAX_EXPONENT = 30.0  # lower conductances vanish in double precision
 REST_ALTITUDE = 1.2  # relative; walks rarely cross higher borders
 
@@ -40,8 +41,8 @@ def spread_marks(
         Label of each pixel, int32, (H, W). Marked pixels keep theirs.
 
     Raises:
-        ValueError: if the marks have another size or are no integers, no pixel is marked, or
-            ``rest`` is not the label of a mark.
+        ValueError: if the marks have another size, are no integers or beyond int32, no pixel is
+            marked, or ``rest`` is not the label of a mark.
 
     Examples:
         >>> leaves = np.array([[0, 1, 2, 3, 3]], dtype=np.int32)
@@ -59,11 +60,14 @@ def spread_marks(
     marked = marks >= 0
     if not marked.any():
         raise ValueError('no pixel is marked')
-    present, numbered = np.unique(marks[marked], return_inverse=True)
+    values = marks[marked]
+    present = np.unique(values)
+    if present[-1] > MAX_LABEL:
+        raise ValueError(f'marks must be labels of 0 to {MAX_LABEL}, got {present[-1]}')
     labels = len(present)
     if rest is not None and rest not in present:
         raise ValueError(f'rest must be the label of a mark, got {rest}')
-    counts = count_marks(hierarchy, np.flatnonzero(marked), numbered)
+    counts = count_marks(hierarchy, np.flatnonzero(marked), np.searchsorted(present, values))
     chosen = counts.argmax(axis=1)
     is_seed = counts.any(axis=1)
     if not is_seed.all():

@@ -45,6 +45,8 @@ def test_labels_are_of_any_size(hierarchy):
     marks = make_marks(points)
     labels = spread_marks(hierarchy, marks, rest=7)
     assert set(np.unique(labels)) == set(points.values())
+    with pytest.raises(ValueError, match='marks must be labels of 0 to 2147483647'):
+        spread_marks(hierarchy, make_marks({(20, 20): 2**40}))
     marks = np.where(marks < 0, 255, np.minimum(marks, 9)).astype(np.uint8)
     with pytest.raises(ValueError, match='rest must be'):
         spread_marks(hierarchy, marks, rest=3)
