@@ -5,8 +5,7 @@ import argparse
 import sys
 
 from dynaseg.analysis import analyze_clusters
-from dynaseg.mmseg.checks.settings import TOP_LEVEL
-from dynaseg.mmseg.configs import load_config, merge_options, refuse_new_keys
+from dynaseg.mmseg.checks.settings import load_with_options
 
 DESCRIPTION = """\
 Shows the clusters of a trained segmentor. Writes naming.html to the output folder, a page for
@@ -63,9 +62,7 @@ def main() -> int:
     """Analyse what the command line asks for; returns the exit status."""
     args = vars(parse_args())
     try:
-        config, options = load_config(args.pop('config')), args.pop('cfg_options')
-        refuse_new_keys(options, {*TOP_LEVEL, *config})
-        config = merge_options(config, options)
+        config = load_with_options(args.pop('config'), args.pop('cfg_options'))
         analysis = analyze_clusters(config, **args)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)

@@ -11,6 +11,7 @@ import dynaseg.mmseg  # noqa: F401  (registers the data sets; before MMCV, to si
 
 # isort: split
 import numpy as np
+from mmcv import Config
 from mmcv.parallel import DataContainer
 from mmseg.datasets import build_dataset
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
@@ -18,8 +19,7 @@ from tqdm import tqdm
 
 from dynaseg.mmseg.build import list_parts
 from dynaseg.mmseg.checks.errors import ConfigError
-from dynaseg.mmseg.checks.settings import TOP_LEVEL, check_settings
-from dynaseg.mmseg.configs import Config, load_config, merge_options, refuse_new_keys
+from dynaseg.mmseg.checks.settings import check_settings, load_with_options
 from dynaseg.mmseg.datasets import RegionEvaluationMixin
 from dynaseg.mmseg.training_data import build_dataloader, seeded
 
@@ -129,9 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.workers < 1:
         parser.error(f'--workers must be at least 1, got {options.workers}')
     try:
-        config = load_config(options.config)
-        refuse_new_keys(options.cfg_options, {*TOP_LEVEL, *config})
-        config = merge_options(config, options.cfg_options)
+        config = load_with_options(options.config, options.cfg_options)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     try:

@@ -238,9 +238,8 @@ def describe_file(file: Path) -> dict[str, int]:
 def _describe_change(key: str, before: object, now: object) -> str:
     if key.endswith('_sha256'):
         return f'the content of the {key.removesuffix("_sha256")} has changed'
-    if _shorten(before) == _shorten(now):
-        return f'{key} has changed'
-    return f'{key} was {_shorten(before)}, is {_shorten(now)}'
+    old, new = _shorten(before), _shorten(now)
+    return f'{key} has changed' if old == new else f'{key} was {old}, is {new}'
 
 
 def _shorten(value: object) -> str:

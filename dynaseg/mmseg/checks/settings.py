@@ -1,7 +1,7 @@
 """Checks of a whole config, before anything is built from it."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from numbers import Integral
 
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from dynaseg.mmseg.checks.errors import ConfigError, suggest
 from dynaseg.mmseg.checks.parts import check_dataset, check_part, check_segmentor
 from dynaseg.mmseg.checks.signatures import check_arguments, read_signature
+from dynaseg.mmseg.configs import load_config, merge_options, refuse_new_keys
 
 # What MMSegmentation's scripts read from a config, by where the shipped configs have it.
 SCHEDULE = ('optimizer', 'optimizer_config', 'lr_config', 'checkpoint_config')
@@ -101,6 +102,25 @@ def check_settings(config: Config, training: bool = False) -> None:
     if 'data' in config:
         _check_data(config['data'])
     _check_schedule(config)
+
+
+def load_with_options(config: str, options: Sequence[str]) -> Config:
+    """Load a config for a command, changed by its ``--cfg-options``.
+
+    Args:
+        config: path or name; see :func:`dynaseg.mmseg.configs.load_config`.
+        options: such as ``'data.samples_per_gpu=2'``.
+
+    Returns:
+        The changed config.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such config, it is not valid, or an option is
+            not, or would have no effect.
+    """
+    loaded = load_config(config)
+    refuse_new_keys(options, {*TOP_LEVEL, *loaded})
+    return merge_options(loaded, options)
 
 
 def check_metrics(key: str, metrics: object, dataset: Mapping) -> None:
