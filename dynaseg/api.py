@@ -182,8 +182,9 @@ def segment_images(
         detail: see :func:`segment_image`.
         regions: see :func:`segment_image`.
         min_area: see :func:`segment_image`.
-        workers: processes of one thread that work side by side on a CPU; as many as the cores, the
-            memory and the images allow where None. A GPU takes batches, in one process.
+        workers: processes of one thread that work side by side on a CPU. None is as many as the
+            cores and the memory allow, or none but this one for a few small images, for which the
+            start of another takes longer than it saves. A GPU takes batches, in one process.
         scheduler: address of a Dask scheduler, such as ``'tcp://HOST:8786'``, whose workers see the
             files by the same paths; they segment in place of this machine, with the same results.
         export: formats of other tools that the regions are written in as well: ``'coco'``

@@ -71,7 +71,7 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--workers',
         type=int,
-        help='images side by side, in processes (as many as cores and memory allow)',
+        help='images side by side, in processes (as many as pay and the memory allows)',
     )
     parser.add_argument(
         '--scheduler',

@@ -37,29 +37,19 @@ ALLOWED = {
     '': {'api', 'guided', 'version'},
 }
 
-# Each module is imported by a process of its own, forked from one that has none of the package.
+# Each module is imported without the others of the package, but for those that it imports itself.
 IMPORT_EACH = """
-import json, os, sys
-import PIL.Image, scipy.ndimage, skimage.color, skimage.measure, torch, tqdm
-
-def load(name):
-    __import__(name)
-    return sorted({module.partition('.')[0] for module in sys.modules} & set(%r))
+import json, sys
 
 loaded = {}
 for name in sys.argv[1:]:
-    reader, writer = os.pipe()
-    if os.fork() == 0:
-        try:
-            answer = load(name)
-        except BaseException as error:
-            answer = repr(error)
-        os.write(writer, json.dumps(answer).encode())
-        os._exit(0)
-    os.close(writer)
-    with open(reader) as file:
-        loaded[name] = json.load(file)
-    os.wait()
+    for module in [module for module in sys.modules if module.partition('.')[0] == 'dynaseg']:
+        del sys.modules[module]
+    try:
+        __import__(name)
+        loaded[name] = sorted({module.partition('.')[0] for module in sys.modules} & set(%r))
+    except BaseException as error:
+        loaded[name] = repr(error)
 print(json.dumps(loaded))
 """
 

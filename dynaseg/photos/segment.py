@@ -24,6 +24,9 @@ from dynaseg.photos.workers import run_in_processes
 from dynaseg.predictor import Segmentation
 
 WORKER_BYTES = 3 * 2**30
+# A process takes as long to start as this many bytes of photographs take to be segmented, of which
+# small ones count for more than they have.
+START_BYTES, LEAST_BYTES = 3 * 2**19, 2**18
 TOO_LARGE = 'too large for the memory that is free'
 
 Batch = Sequence[tuple[Path, str]]  # files, and the names of their outputs
@@ -56,9 +59,9 @@ def segment_files(
             was given, they are tried one by one, and those for which it does not are skipped.
         choice: which regions are shown.
         batch_size: images that are segmented at once.
-        workers: processes that work side by side; 1 for none but this one, None for as many as the
-            cores, the memory and the images allow. On a CPU each computes in one thread, so that
-            their number does not change the results.
+        workers: processes that work side by side; 1 for none but this one, None for
+            :func:`default_workers`. On a CPU each computes in one thread, so that their number does
+            not change the results.
         scheduler: address of a Dask cluster that does the work in place of this machine.
 
     Returns:
@@ -81,7 +84,8 @@ def segment_files(
     if pending:
         tasks = _claimed(batches, results)
         if scheduler is None:
-            finished = _run(job, tasks, min(workers or default_workers(), len(batches)))
+            workers = workers or default_workers([file for file, _ in pending])
+            finished = _run(job, tasks, min(workers, len(batches)))
         else:
             folder = results.out_dir.absolute()
             finished = run_on_cluster(job, job.abandon, tasks, scheduler, folder)
@@ -106,11 +110,20 @@ def segment_files(
     return records
 
 
-def default_workers() -> int:
-    """Count the processes that the cores and the free memory allow."""
+def default_workers(files: Iterable[Path]) -> int:
+    """Count the processes that the cores and the free memory allow; 1 for a few small images."""
+    if sum(max(_size(file), LEAST_BYTES) for file in files) < START_BYTES:
+        return 1
     has_affinity = hasattr(os, 'sched_getaffinity')
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return max(1, min(cores, _free_memory() // WORKER_BYTES))
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # its record will say so
+        return 0
 
 
 class RunStoppedError(OSError):

@@ -10,6 +10,7 @@ from PIL import Image
 from running import check_outputs, list_outputs, load, run
 from stand_ins import Dying, Failing, Raising
 
+import dynaseg.photos.segment
 from dynaseg.photos.results import Results
 from dynaseg.photos.segment import default_workers
 
@@ -174,5 +175,15 @@ def test_the_command_ends_with_its_workers(tmp_path, photos, notes, number):
     assert len(check_outputs(tmp_path / 'out')) == 5
 
 
-def test_workers_are_at_least_one():
-    assert 1 <= default_workers() <= os.cpu_count()
+def test_workers_are_as_many_as_cores_and_memory_allow(tmp_path, photos, monkeypatch):
+    many, large = [photos / 'a.png'] * 6, tmp_path / 'large.tif'
+    large.write_bytes(bytes(2**21))
+    gib, cores = 2**30, len(os.sched_getaffinity(0))
+    for free, most in ((2 * gib, 1), (3 * gib, 1), (6 * gib, 2), (2**63, cores)):
+        monkeypatch.setattr(dynaseg.photos.segment, '_free_memory', lambda free=free: free)
+        assert default_workers(many) == default_workers([large]) == min(most, cores)
+
+
+def test_a_few_small_images_are_not_worth_the_start_of_a_process(tmp_path, photos):
+    assert default_workers([photos / 'a.png'] * 5) == 1
+    assert default_workers([tmp_path / 'gone.png']) == 1
