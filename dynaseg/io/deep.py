@@ -13,6 +13,10 @@ _ALPHA = (1, 2)  # of TIFF's ExtraSamples: other bands are no transparency
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # of its PhotometricInterpretation
 
 
+class UnsupportedTiffError(ValueError):
+    """A TIFF that is whole, but of a kind that is not read in full precision."""
+
+
 def to_8_bits(values: np.ndarray) -> np.ndarray:
     """Scale values to 0 to 255, as :func:`dynaseg.io.reading.read_image` documents.
 
@@ -50,9 +54,9 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
         the orientation, and its ``info`` the ICC profile, if there is one.
 
     Raises:
-        ValueError: if its colours are of another kind, it is too large (see
-            :func:`dynaseg.io.reading.read_image`), damaged, or of a compression that needs
+        UnsupportedTiffError: if its colours are of another kind, or its compression needs
             ``imagecodecs``.
+        ValueError: if it is damaged, or too large; see :func:`dynaseg.io.reading.read_image`.
     """
     import tifffile  # slow to import, and few need it
 
@@ -60,11 +64,17 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
         if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
-            raise ValueError(f'its colours are {page.photometric.name}')
+            raise UnsupportedTiffError(f'its colours are {page.photometric.name}')
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and page.imagewidth * page.imagelength > 2 * limit:
             raise Image.DecompressionBombError
-        bands = page.asarray().reshape(page.shaped)[:, 0]  # (S, H, W, s), S or s is 1
+        try:
+            bands = page.asarray().reshape(page.shaped)[:, 0]  # (S, H, W, s), S or s is 1
+        except ValueError as error:
+            if 'imagecodecs' not in str(error):
+                raise
+            needed = 'its compression needs imagecodecs: pip install imagecodecs'
+            raise UnsupportedTiffError(needed) from error
         orientation = page.tags.valueof(ORIENTATION_TAG, 1)
         profile = page.tags.valueof(_PROFILE_TAG)
     bands = bands.transpose(1, 2, 0, 3).reshape(page.imagelength, page.imagewidth, -1)

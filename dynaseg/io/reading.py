@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 
-from dynaseg.io.deep import ORIENTATION_TAG, read_deep_header, read_deep_tiff, to_8_bits
+from dynaseg.io.deep import (
+    ORIENTATION_TAG,
+    UnsupportedTiffError,
+    read_deep_header,
+    read_deep_tiff,
+    to_8_bits,
+)
 from dynaseg.io.files import DAMAGE
 
 try:
@@ -167,21 +173,33 @@ def turn_back(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _open_upright(path: Path) -> Image.Image:
+    upright = None
     try:
         with Image.open(path, formats=FORMATS) as image:
-            image.load()
-            upright = turn_upright(image)
-            if image.format != 'TIFF' or max(image.tag_v2.get(_BITS_TAG, (1,))) <= 8:
-                return upright
+            is_deep = image.format == 'TIFF' and max(image.tag_v2.get(_BITS_TAG, (1,))) > 8
+            try:
+                image.load()
+                upright = turn_upright(image)
+            except DAMAGE:
+                if not is_deep:
+                    raise
+        if not is_deep:
+            return upright
     except UnidentifiedImageError:
         with path.open('rb') as file:
             if file.read(4) not in _TIFF_MAGIC:
                 raise
-        return turn_upright(read_deep_tiff(path))
     try:
         return turn_upright(read_deep_tiff(path))
-    except DAMAGE:  # such as compressed by LZW: colours have the 8 bits then that Pillow takes
+    except UnsupportedTiffError as error:
+        if upright is None or _is_cut_off(upright):
+            raise ImageReadError(path, str(error)) from error
         return upright
+
+
+def _is_cut_off(image: Image.Image) -> bool:
+    """Tell whether the upper 8 bits, which Pillow takes of 16 in colours, are not those in use."""
+    return image.mode.startswith('RGB') and max(high for _, high in image.getextrema()[:3]) < 64
 
 
 def _describe(error: Exception) -> str:

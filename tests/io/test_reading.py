@@ -2,6 +2,7 @@ import io
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -323,6 +324,44 @@ def test_further_bands_than_three_are_left_out(tmp_path, picture, layout, bands)
     stored = values if layout == 'contig' else values.transpose(2, 0, 1)
     options = {'photometric': 'rgb', 'planarconfig': layout, 'extrasamples': [0] * (bands - 3)}
     assert (read_image(write_tiff(tmp_path, stored, **options)) == picture).all()
+
+
+@pytest.mark.parametrize('number_format', [np.uint16, np.float32])
+@pytest.mark.parametrize('bands', [2, 3, 4, 5])
+def test_bands_in_planes_of_their_own_are_read(tmp_path, picture, bands, number_format):
+    values = np.stack([picture[..., band % 3] for band in range(bands)]).astype(number_format)
+    options = {'photometric': 'minisblack', 'planarconfig': 'separate'}
+    image = read_image(write_tiff(tmp_path, values, **options))
+    assert (image == (picture if bands >= 3 else picture[..., :1])).all()
+
+
+def compress(content):
+    """Compress bytes by LZW: the table is cleared before its codes need more than 9 bits."""
+    codes = [
+        code
+        for start in range(0, len(content), 200)
+        for code in (256, *content[start : start + 200])
+    ]
+    bits = ''.join(f'{code:09b}' for code in (*codes, 257))
+    bits += '0' * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, 'big')
+
+
+@pytest.mark.skipif(find_spec('imagecodecs') is not None, reason='needs to be without imagecodecs')
+@pytest.mark.parametrize('brightest', [4095, 16383, 16384, 65535])
+def test_colours_of_which_only_dark_bits_could_be_read_are_an_error(tmp_path, picture, brightest):
+    values = (picture.astype(float) / picture.max() * brightest).astype('<u2')
+    options = {'photometric': 'rgb', 'compression': 'adobe_deflate', 'rowsperstrip': len(values)}
+    path = tmp_path / 'deep.tif'
+    parts = iter([compress(values.tobytes())])
+    tifffile.imwrite(path, parts, shape=values.shape, dtype=values.dtype, **options)
+    with tifffile.TiffFile(path, mode='r+b') as file:
+        file.pages[0].tags['Compression'].overwrite(5)
+    if brightest > 16383:
+        assert (read_image(path) == values >> 8).all()
+        return
+    with pytest.raises(ImageReadError, match='its compression needs imagecodecs: pip install'):
+        read_image(path)
 
 
 def test_transparency_of_16_bits_is_laid_on_white(tmp_path):

@@ -28,8 +28,8 @@ class ImageFolderDataset(CustomDataset):
 
     Args:
         pipeline: the processing of an image, as in MMSegmentation.
-        img_dir: the folder. Files ending in .jpg, .jpeg, .png, .tif, .tiff, .webp or .bmp, in
-            upper or lower case, are images; hidden files and folders, and links to folders, are
+        img_dir: the folder. Files with one of ``dynaseg.io.files.IMAGE_SUFFIXES``, in upper or
+            lower case, are images; hidden files and folders, and links to folders, are
             skipped.
         img_suffix: only files whose names end so are images; any of the above if empty.
         split: a text file of the images to take, by their paths below the folder, with or without
