@@ -14,16 +14,20 @@ import numpy as np
 from mmcv import Config
 from mmcv.parallel import DataContainer
 from mmseg.datasets import build_dataset
+from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm import tqdm
 
+from dynaseg.io.files import DAMAGE
 from dynaseg.mmseg.build import list_parts
 from dynaseg.mmseg.checks.errors import ConfigError
+from dynaseg.mmseg.checks.run import find_loading
 from dynaseg.mmseg.checks.settings import check_settings, load_with_options
 from dynaseg.mmseg.datasets import RegionEvaluationMixin
 from dynaseg.mmseg.training_data import build_dataloader, seeded
 
 SUBSETS = ('train', 'val', 'test')
+SAMPLING = ('samples_per_gpu', 'drop_last', 'on_bad_image')  # of a loader's settings
 
 
 class Finding(NamedTuple):
@@ -45,14 +49,18 @@ class Checked(Dataset):
 
     def __getitem__(self, index: int) -> Finding:
         """Run the pipeline on an image and, in test mode, compare it with its labels."""
-        name = self.dataset.img_infos[index]['filename']
+        infos = getattr(self.dataset, 'img_infos', None)  # which joined images have not
+        name = infos[index]['filename'] if infos else str(index)
         try:
             with seeded(0, index):
                 sample = self.dataset[index]
-            if self.dataset.test_mode and self.dataset.ann_dir is not None:
+            if getattr(self.dataset, 'test_mode', False) and self.dataset.ann_dir is not None:
                 self._check_labels(index, unpack(sample['img_metas'])['ori_shape'][:2])
-        except (ValueError, OSError) as error:
-            return Finding(str(error), name)
+        except KeyError as error:
+            return Finding(f'no step of the pipeline gives {error}, which a later one needs', name)
+        except (*DAMAGE, Image.DecompressionBombError, AttributeError) as error:
+            text = str(error)
+            return Finding(text if name in text else f'{name}: {text}', name)
         height, width = unpack(sample['img']).shape[-2:]
         return Finding(None, name, (width, height))
 
@@ -97,12 +105,11 @@ def check(config: Config, subset: str, workers: int) -> Iterator[str]:
     yield from (finding.problem for finding in findings if finding.problem)
     if subset != 'train':
         return
-    data = config.data
-    loading = {'drop_last': True, 'samples_per_gpu': data.samples_per_gpu}
-    loading |= data.get('train_dataloader', {})
+    loading = {'samples_per_gpu': 1, 'drop_last': True, **find_loading(config.data)}
     batch_size = loading['samples_per_gpu']
+    sampling = {key: loading[key] for key in SAMPLING if key in loading}
     try:
-        build_dataloader(dataset, **{**loading, 'workers_per_gpu': 0, 'dist': False, 'seed': 0})
+        build_dataloader(dataset, workers_per_gpu=0, dist=False, seed=0, **sampling)
     except ValueError as error:
         yield str(error)
     sizes = Counter(finding.size for finding in findings if finding.size)
@@ -139,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     checked, failed = [], False
     for subset in options.subsets:
-        if subset not in config.data or config.data[subset] in checked:
+        if subset not in config.get('data', {}) or config.data[subset] in checked:
             continue  # most configs test on what they validate on
         checked.append(config.data[subset])
         problems = list(check(config, subset, options.workers))

@@ -44,12 +44,16 @@ def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> Cluste
 
 
 def build_evaluated(subset: Config, config: Config) -> ClusterEvaluationMixin:
-    """Build a data set of a config with its masks and the pipeline of ``data.test``.
+    """Build a data set of a config with its masks, and the pipeline and crop of ``data.test``.
 
     Raises:
         ValueError: if it has no classes to compare clusters with.
     """
-    dataset = build_dataset({**subset, 'pipeline': config.data.test.pipeline, 'test_mode': True})
+    test = config.data.test
+    as_tested = {'pipeline': test.pipeline, 'test_mode': True}
+    if 'evaluation_crop' in test and test.type == subset.type:
+        as_tested['evaluation_crop'] = test.evaluation_crop
+    dataset = build_dataset({**subset, **as_tested})
     if not isinstance(dataset, ClusterEvaluationMixin):
         raise ValueError(
             f'{type(dataset).__name__} has no classes to compare clusters with: expected a data '

@@ -55,9 +55,9 @@ class NoiseWhiteningHook(Hook):
                 the images have no noise.
         """
         model = runner.model.module
-        if runner.iter > 0 or model.decode_head.was_loaded:
-            return
         neck = model.neck if model.with_neck else None
+        if runner.iter > 0 or getattr(neck, 'was_loaded', False):
+            return
         if not isinstance(neck, NoiseWhitening):
             raise ValueError(
                 "NoiseWhiteningHook needs a neck of type 'NoiseWhitening', got "

@@ -105,8 +105,7 @@ def run(
 def _repeat_warning(runner: IterBasedRunner) -> None:
     """Warn of random weights again, below MMCV's lines for every parameter, and in the log."""
     model = getattr(runner.model, 'module', runner.model)
-    head = getattr(model, 'decode_head', None)
-    if runner.iter > 0 or getattr(head, 'was_loaded', True):  # or is not DynaSeg's
+    if runner.iter > 0 or getattr(model, 'was_loaded', True):  # or is not DynaSeg's
         return
     warning = describe_random_weights(model)
     if warning:
@@ -151,13 +150,30 @@ def resume(
             f'{path}: cannot be resumed from: only weights; start from them with --load-from'
         )
     if resume_optimizer:
-        runner.optimizer.load_state_dict(loaded['optimizer'])
+        _resume_optimizer(runner.optimizer, loaded['optimizer'], path)
     runner.meta = {**(runner.meta or {}), **{key: meta[key] for key in CONTINUED if key in meta}}
     runner._iter = runner._inner_iter = meta['iter'] + 1  # it counts from 0 and is done
     runner._epoch = meta['epoch']
     runner.logger.info(
         f'resumed from {path} after {runner.iter} iterations, seed {runner.meta.get("seed")}'
     )
+
+
+def _resume_optimizer(optimizer: torch.optim.Optimizer, state: dict, path: str) -> None:
+    """Load the state of an optimiser; that of another kind would fail only in the next step."""
+    try:
+        groups, number = state['param_groups'], len(optimizer.param_groups)
+        if len(groups) != number:
+            raise ValueError(f'it has {len(groups)} groups of parameters, and this one {number}')
+        for own, given in zip(optimizer.param_groups, groups, strict=True):
+            if unknown := set(given) - set(own) - {'initial_lr'}:  # which a schedule adds
+                raise ValueError(f'its {", ".join(sorted(unknown))} are not of this one')
+        optimizer.load_state_dict(state)
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f'{path}: cannot be resumed from: another optimizer wrote it ({error}); start from its '
+            'weights with --load-from'
+        ) from error
 
 
 def find_latest_checkpoint(path: str, suffix: str = 'pth') -> str | None:

@@ -6,6 +6,7 @@ processes, sees the same data.
 """
 
 import random
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ import torch.distributed as dist
 from mmcv.parallel import DataContainer, collate
 from mmcv.runner import get_dist_info
 from mmseg.core.utils import sync_random_seed
+from mmseg.datasets import RepeatDataset
 from mmseg.utils import get_device
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
 from dynaseg.io.files import name_some
 from dynaseg.io.reading import ImageReadError
@@ -194,9 +196,30 @@ class DrawnImages(Dataset):
         indices = bad.nonzero().flatten().tolist()
         if not indices:
             return None
-        infos = getattr(self.dataset, 'img_infos', None)
-        names = [infos[index]['filename'] if infos else str(index) for index in indices]
-        return f'{len(names)} of {len(self)} images could not be read: {name_some(names)}'
+        images = dict(_find_image(self.dataset, index) for index in indices)
+        found = f'{len(images)} of {_count_images(self.dataset)} images could not be read'
+        return f'{found}: {name_some(list(images.values()))}'
+
+
+def _find_image(dataset: Dataset, index: int) -> tuple[tuple[int, int], str]:
+    """Find an image of a data set, which may repeat or join others: its place, and its file."""
+    if isinstance(dataset, RepeatDataset):
+        return _find_image(dataset.dataset, index % len(dataset.dataset))
+    if isinstance(dataset, ConcatDataset):
+        part = bisect_right(dataset.cumulative_sizes, index)
+        first = dataset.cumulative_sizes[part - 1] if part else 0
+        return _find_image(dataset.datasets[part], index - first)
+    infos = getattr(dataset, 'img_infos', None)
+    return (id(dataset), index), infos[index]['filename'] if infos else str(index)
+
+
+def _count_images(dataset: Dataset) -> int:
+    """Count the images of a data set, those that it repeats once."""
+    if isinstance(dataset, RepeatDataset):
+        return _count_images(dataset.dataset)
+    if isinstance(dataset, ConcatDataset):
+        return sum(map(_count_images, dataset.datasets))
+    return len(dataset)
 
 
 class TrainingDataLoader(DataLoader):

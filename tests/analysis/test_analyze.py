@@ -200,6 +200,14 @@ def test_names_from_labels_are_figures_of_their_own(sample_data, tmp_path):
     assert set(analysis['figures']) == {'hungarian', 'majority'}
 
 
+def test_training_images_are_cropped_as_those_of_tests(sample_data):
+    config = small_config(sample_data)
+    config.data.test.evaluation_crop = 32
+    train = build_evaluated(config.data.train, config)
+    assert train.read_classes(0).shape == (32, 32)
+    assert train[0]['img'][0].data.shape[-2:] == (32, 32)
+
+
 @pytest.mark.parametrize('num_classes', [2, 3])
 def test_probe_finds_what_is_linearly_separable(coloured, num_classes):
     dataset = coloured(num_classes)

@@ -1,3 +1,4 @@
+import mmcv.runner
 import numpy as np
 import pytest
 import torch
@@ -100,6 +101,27 @@ def test_only_the_head_of_a_new_training_is_set():
     first = 'backbone.blocks.0.0.weight'
     assert torch.equal(model.state_dict()[first], before[first])
     assert model.training
+
+
+def test_a_head_of_which_the_checkpoint_has_another_size_is_set():
+    model, other = build(), build(clusters=5)
+    model.allow_missing = ('decode_head.',)
+    weights = other.state_dict()
+    mmcv.runner.load_state_dict(model, weights)  # skips what does not fit
+    assert model.was_loaded
+    before = model.decode_head.conv_seg.weight.clone()
+    train(model, 1, KMeansStartHook(num_images=2))
+    assert not torch.equal(model.decode_head.conv_seg.weight, before)
+    mmcv.runner.load_state_dict(other, weights)
+    train(other, 1, KMeansStartHook(num_images=2))
+    assert torch.equal(other.decode_head.conv_seg.weight, weights['decode_head.conv_seg.weight'])
+
+
+def test_a_normalisation_without_weights_to_set_is_refused():
+    head = build().decode_head
+    head.norm = torch.nn.BatchNorm2d(3, affine=False)
+    with pytest.raises(ValueError, match='must be an affine batch normalisation'):
+        head.start_from_centroids(torch.zeros(3, 6), torch.zeros(9, 6))
 
 
 @pytest.mark.parametrize('training', [True, False])

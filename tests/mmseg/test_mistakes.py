@@ -549,6 +549,29 @@ def test_unknown_metrics_of_a_test_are_named(write, refuse):
     assert "--eval='mIuO': CocoStuff27Dataset supports mIoU, majority; did you mean" in message
 
 
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        (['--cfg-options', 'data.test_dataloader.samples_per_gpu=2'], 'draw the labels of one'),
+        (['--launcher', 'pytorch'], 'draw nothing with --launcher'),
+    ],
+)
+def test_pictures_that_would_be_wrong_or_missing_are_refused(write, refuse, arguments, expected):
+    assert expected in refuse(
+        'test.py', write('', 'cnn'), 'scratch://', '--show-dir', 'x', *arguments
+    )
+
+
+def test_fits_are_not_augmented(write, refuse):
+    message = refuse('test.py', write('', 'fit'), 'scratch://', '--eval', 'mIoU', '--aug-test')
+    assert 'exclude test-time augmentation' in message
+
+
+def test_a_list_of_test_sets_is_refused(write, refuse):
+    config = write('data = dict(test=[{{_base_.data.val}}, {{_base_.data.val}}])', 'cnn')
+    assert 'data.test is a list' in refuse('test.py', config, 'scratch://', '--eval', 'mIoU')
+
+
 def test_a_deeper_network_is_another_one(write, refuse):
     config = load_config(BASES['cnn'])
     config.model.backbone.num_blocks = 3
@@ -581,6 +604,18 @@ def test_batches_too_small_for_the_loss_are_told_beforehand(write, refuse, data,
     head = "dict(_delete_=True, type='ProjectionHead', in_channels=100, num_classes=5)"
     change = f'model = dict(decode_head={head})\ndata = dict({data})'
     assert expected in refuse('train.py', write(change, 'cnn'))
+
+
+def test_joined_sets_and_none_may_be_those_of_validation(write):
+    joined = write('data = dict(val=[{{_base_.data.val}}, {{_base_.data.val}}])', 'cnn')
+    check_training(load_config(joined))
+    config = load_config(write('', 'cnn'))
+    del config.data.val
+    check_training(config, validate=False)
+    with pytest.raises(ConfigError, match=r'data\.val is missing'):
+        check_training(config)
+    config = load_config(write('evaluation = None', 'cnn'))
+    check_training(config)
 
 
 def test_a_first_image_that_is_damaged_is_skipped_where_the_config_says_so(write, sample_data):

@@ -162,6 +162,25 @@ def test_what_cannot_be_resumed_from_is_named(tmp_path, sample_data, content, me
         train(config)
 
 
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'_delete_': True, 'type': 'Adam', 'lr': 0.01}, 'its dampening, .*momentum'),
+        (
+            {'paramwise_cfg': {'custom_keys': {'head': {'lr_mult': 10}}}},
+            '1 groups of parameters, and this one 12',
+        ),
+    ],
+)
+def test_another_optimizer_is_not_resumed(tmp_path, sample_data, change, message):
+    train(tiny_config(PLAIN, sample_data, tmp_path, **{'runner.max_iters': 1}))
+    config = tiny_config(PLAIN, sample_data, tmp_path, **{'runner.max_iters': 2})
+    config.merge_from_dict({'optimizer': change})
+    config.resume_from = str(tmp_path / 'iter_1.pth')
+    with pytest.raises(UserError, match=f'iter_1.pth: .*{message}.*--load-from'):
+        train(config)
+
+
 WRITE_ON_A_FULL_DISK = """
 import resource, signal, sys
 from mmcv.fileio import FileClient

@@ -154,6 +154,18 @@ def test_a_damaged_image_ends_the_training_or_is_skipped(photos, caplog, workers
     assert '1 of 5 images could not be read: 3.png' in caplog.text
 
 
+def test_a_damaged_image_of_joined_and_repeated_sets_is_named_once(photos, caplog):
+    folder = photos(*[(8, 6)] * 5)
+    (folder / '3.png').write_bytes((folder / '3.png').read_bytes()[:60])
+    config = folder_config(folder)
+    one = config.data.train
+    config.data.train = {'type': 'RepeatDataset', 'times': 2, 'dataset': [one, one]}
+    config.data.train_dataloader = {'on_bad_image': 'skip'}
+    config.runner.max_iters = 10
+    assert train(config) is not None
+    assert '2 of 10 images could not be read: 3.png, 3.png' in caplog.text
+
+
 def test_a_set_of_damaged_images_alone_is_not_skipped(photos):
     folder = photos((8, 6), (8, 6))
     for path in folder.iterdir():

@@ -67,6 +67,53 @@ def test_fewer_images_than_a_batch_and_missing_data_are_problems(check, sample_d
     assert said == ['train: 1 problem']
 
 
+def test_what_training_accepts_is_no_problem(check, sample_data):
+    loading = 'data.train_dataloader'
+    changes = [
+        f'{loading}.prefetch_factor=4',
+        f'{loading}.samples_per_gpu=5',
+        'data.drop_last=False',
+    ]
+    status, said, problems = check('--subsets', 'train', *options(sample_data, *changes))
+    assert (status, said, problems) == (0, ['train: no problems'], [])
+
+
+def test_faults_that_stock_steps_do_not_explain_have_a_name(
+    load_tool, capsys, sample_data, tmp_path
+):
+    first = min((sample_data / 'coco' / 'train2017').iterdir())
+    first.write_bytes(first.read_bytes()[:10])
+    (tmp_path / 'mine.py').write_text(
+        'from dynaseg.mmseg.configs import find_config\n\n'
+        f'_base_ = str(find_config({CONFIG!r}))\n'
+        "steps = [dict(type='LoadImageFromFile'), dict(type='DefaultFormatBundle')]\n"
+        f'data = dict(train=dict(data_root={str(sample_data)!r}, pipeline=[*steps, {{}}]))\n'
+    )
+    text = (tmp_path / 'mine.py').read_text()
+    found = []
+    for last in (
+        "dict(type='Collect', keys=['img'])",
+        "dict(type='Collect', keys=['img'], meta_keys=())",
+    ):
+        (tmp_path / 'mine.py').write_text(text.replace('{}', last))
+        command = [str(tmp_path / 'mine.py'), '--workers', '1', '--subsets', 'train']
+        assert load_tool('check_data').main(command) == 1
+        lines = capsys.readouterr().err.splitlines()
+        found.append([line for line in lines if line.startswith('train: ') and '%' not in line])
+    assert all("no step of the pipeline gives 'flip'" in line for line in found[0][1:4])
+    assert len(found[1]) == 1
+    assert first.name in found[1][0]
+
+
+def test_a_config_without_data_has_no_problems(load_tool, tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        'from dynaseg.mmseg.configs import find_config, load_config\n\n'
+        f'model = load_config({CONFIG!r}).model\n'
+        'del find_config, load_config\n'
+    )
+    assert load_tool('check_data').main([str(tmp_path / 'mine.py')]) == 0
+
+
 @pytest.mark.parametrize('name', ['check_data', 'analyze_clusters'])
 def test_commands_say_nothing_of_the_libraries(root, name):
     command = [sys.executable, root / 'tools' / f'{name}.py', '--help']

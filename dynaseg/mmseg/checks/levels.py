@@ -59,7 +59,8 @@ def check_image_size(model: nn.Module, size: tuple[int, int], channels: int, sou
     """
     device = next(model.parameters()).device
     with undisturbed(model), naming(f'{source} gives images of {size[0]} x {size[1]}'):
-        response = model.response(torch.zeros(1, channels, *size, device=device))
+        img = torch.zeros(1, channels, *size, device=device)
+        response = model.response(model.see_in_training(img))
     height, width = response.shape[2:]
     if min(height, width) < 2:
         raise ConfigError(

@@ -48,7 +48,7 @@ def find_type(key: str, config: object, registry: Registry) -> type:
     scope, _, short = name.rpartition('.')
     registries = _list_registries(registry)
     if scope and scope not in registries:
-        if scope not in SCOPES and find_spec(scope) is None:
+        if scope not in SCOPES and find_spec(scope.partition('.')[0]) is None:
             close = suggest(scope, [*SCOPES, *registries])
             raise ConfigError(f'{key}.type={name!r}: there is no package {scope!r}{close}')
         raise ConfigError(

@@ -15,7 +15,7 @@ from mmseg.models import build_segmentor
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from dynaseg.io.files import take_evenly
+from dynaseg.io.files import DAMAGE, take_evenly
 from dynaseg.io.names import read_names_of
 from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
@@ -46,7 +46,7 @@ def check_command(config: Config, arguments: Namespace) -> None:
         config.merge_from_dict(arguments.cfg_options or {})
         load_config(config)  # which checks what options may have changed
     if hasattr(arguments, 'checkpoint'):
-        _check_requests(arguments)
+        _check_requests(config, arguments)
         check_testing(
             config, arguments.checkpoint, arguments.eval or (), bool(arguments.format_only)
         )
@@ -98,22 +98,23 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
         raise ConfigError('data.train is missing: training needs images')
     dataset = _build_dataset(config, 'train')
     _check_batches(config.data, len(dataset), model)
-    img = _take_image(dataset, _loading(config.data).get('on_bad_image'))
+    img = _take_image(dataset, find_loading(config.data).get('on_bad_image'))
     if hasattr(model, 'segmentation'):
         check_image_size(model, tuple(img.shape[-2:]), img.shape[-3], 'data.train.pipeline')
     if validate:
+        evaluation = config.get('evaluation') or {}
         if 'val' not in config.data:
             raise ConfigError('data.val is missing: give it, or train with --no-validate')
         if isinstance(config.data.val, Mapping):
-            metrics = config.get('evaluation', {}).get('metric', 'mIoU')
+            metrics = evaluation.get('metric', 'mIoU')
             check_metrics('evaluation.metric', metrics, config.data.val)
         dataset = _build_dataset(config, 'val')
         if hasattr(dataset, 'CLASS_GROUPS'):
-            check_best(config.get('evaluation', {}).get('save_best'), dataset.CLASS_GROUPS)
+            check_best(evaluation.get('save_best'), dataset.CLASS_GROUPS)
         _check_masks('data.val', dataset)
 
 
-def _check_requests(arguments: Namespace) -> None:
+def _check_requests(config: Config, arguments: Namespace) -> None:
     """Check what a test is asked for; the script itself would fail with a traceback."""
     wanted = ('eval', 'format_only', 'show', 'show_dir', 'out')
     if not any(getattr(arguments, name) for name in wanted):
@@ -125,6 +126,20 @@ def _check_requests(arguments: Namespace) -> None:
         raise ConfigError('--eval and --format-only exclude each other')
     if arguments.out and not arguments.out.endswith(('.pkl', '.pickle')):
         raise ConfigError(f'--out={arguments.out!r}: expected a .pkl file')
+    data = config.get('data', {})
+    if arguments.show or arguments.show_dir:
+        loading = {'samples_per_gpu': 1, **data.get('test_dataloader', {})}
+        if arguments.launcher != 'none':
+            raise ConfigError(
+                '--show-dir and --show draw nothing with --launcher: test in one process'
+            )
+        if loading['samples_per_gpu'] != 1:
+            raise ConfigError(
+                f'data.test_dataloader.samples_per_gpu={loading["samples_per_gpu"]}: --show-dir '
+                'and --show draw the labels of one image at a time; expected 1'
+            )
+    if arguments.aug_test and {'fit', 'regions'} & set(config.model.get('test_cfg') or ()):
+        raise ConfigError('--aug-test: test_cfg.fit and .regions exclude test-time augmentation')
 
 
 def check_testing(
@@ -147,8 +162,9 @@ def check_testing(
     check_settings(config)
     if 'test' not in config.get('data', {}):
         raise ConfigError('data.test is missing: a test needs images')
-    if isinstance(config.data.test, Mapping):
-        check_metrics('--eval', metrics, config.data.test)
+    if not isinstance(config.data.test, Mapping):
+        raise ConfigError('data.test is a list: expected one data set, test others by themselves')
+    check_metrics('--eval', metrics, config.data.test)
     _check_checkpoint(_build_model(config), 'the checkpoint', checkpoint)
     if names := (config.model.get('test_cfg') or {}).get('names'):
         with naming('model.test_cfg.names', *MISTAKES):
@@ -181,7 +197,7 @@ def _build_dataset(config: Config, subset: str) -> Dataset:
     return dataset
 
 
-def _loading(data: Mapping) -> dict:
+def find_loading(data: Mapping) -> dict:
     """Get the settings of the loader of training images, as MMSegmentation merges them."""
     return {**data, **data.get('train_dataloader', {})}
 
@@ -190,7 +206,7 @@ def _check_batches(data: Mapping, images: int, model: nn.Module) -> None:
     """Check that every batch of an epoch has as many images as the loss needs."""
     loss = getattr(getattr(model, 'decode_head', None), 'loss_decode', None)
     least = getattr(loss, 'least_images', 1)
-    loading = _loading(data)
+    loading = find_loading(data)
     each, processes = loading['samples_per_gpu'], int(os.environ.get('WORLD_SIZE', 1))
     if each < least:
         raise ConfigError(
@@ -237,8 +253,10 @@ def _check_masks(key: str, dataset: Dataset) -> None:
                 dataset.get_annotations(index)
     if not hasattr(dataset, 'read_classes'):
         return
+    if dataset.ann_dir is None:
+        raise ConfigError(f'{key}.ann_dir is missing: the evaluation needs masks')
     for index in take_evenly(range(len(dataset)), NUM_MASKS):
-        with naming(key, *MISTAKES):
+        with naming(key, *MISTAKES, *DAMAGE):
             values = np.unique(dataset.read_classes(index))
         unknown = values[(values >= len(dataset.CLASSES)) & (values != dataset.ignore_index)]
         if unknown.size:

@@ -10,7 +10,7 @@ from mmcv.runner import HOOKS, EvalHook
 from mmcv.runner.builder import RUNNERS
 from mmcv.runner.optimizer.builder import OPTIMIZERS
 from mmseg.core.evaluation import EvalHook as MMSegEvalHook
-from mmseg.datasets import build_dataloader
+from mmseg.datasets import CustomDataset, build_dataloader
 from mmseg.datasets.builder import DATASETS
 from mmseg.models.builder import MODELS
 from torch.utils.data import DataLoader
@@ -313,8 +313,9 @@ def _check_evaluation(config: Mapping) -> None:
     evaluation = config['evaluation']
     dataset = config.get('data', {}).get('val')
     known = {*read_signature(EvalHook).hints, *read_signature(MMSegEvalHook).hints}
-    if isinstance(dataset, Mapping):
-        known |= set(read_signature(DATASETS.get(dataset['type']).evaluate).hints)
+    for one in dataset if isinstance(dataset, (list, tuple)) else [dataset]:
+        kind = CustomDataset if one is None else DATASETS.get(one['type'])
+        known |= set(read_signature(kind.evaluate).hints)
     known -= {'self', 'dataloader', 'results', 'logger', 'gt_seg_maps', 'test_fn'}
     for key in evaluation:
         if key not in known:

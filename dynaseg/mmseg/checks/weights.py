@@ -178,11 +178,14 @@ def check_pretrained(model: nn.Module, allow_missing: Sequence[str] = ()) -> Non
             for name in allow_missing
             if name.startswith(inside) or inside.startswith(name)
         ]
+        if part is not module:  # which takes all of them or none
+            allowed = []
         difference = compare_weights(part.state_dict(), given, allowed)
         if difference:
+            advice = f'\n{HOW_IN_PART}' if part is module else ''
             raise ConfigError(
                 f'{key}={path!r} is of another network than {type(module).__name__}: {difference}'
-                f'\n{HOW_IN_PART}'
+                f'{advice}'
             )
 
 

@@ -1,5 +1,7 @@
+import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from logging import Logger
 from typing import NamedTuple
 
@@ -13,6 +15,8 @@ from mmseg.datasets import (
     PascalVOCDataset,
 )
 from mmseg.datasets.builder import DATASETS
+from mmseg.datasets.pipelines import LoadAnnotations
+from PIL import Image
 from prettytable import PrettyTable
 
 from dynaseg.core.metrics.clusters import (
@@ -68,6 +72,11 @@ class ClusterEvaluationMixin:
                 value: self.ignore_index if label < 0 else label
                 for value, label in self.label_map.items()
             }
+            if self.reduce_zero_label:  # of masks, which count classes from 1
+                self.label_map = {0: 0} | {
+                    value + 1: label if label == self.ignore_index else label + 1
+                    for value, label in self.label_map.items()
+                }
 
     def pre_eval(
         self, preds: Sequence[np.ndarray] | np.ndarray, indices: Sequence[int] | int
@@ -120,10 +129,20 @@ class ClusterEvaluationMixin:
         Returns:
             Classes, or ``ignore_index``, (H, W).
         """
+        if type(self.gt_seg_map_loader) is LoadAnnotations:  # which takes values modulo 256
+            self._refuse_deep_mask(index)
         truth = self.get_gt_seg_map_by_idx(index)
         if self.reduce_zero_label:
             truth = np.where(truth % 255 == 0, self.ignore_index, truth - 1)
         return self.crop_as_evaluated(truth, 'nearest')
+
+    def _refuse_deep_mask(self, index: int) -> None:
+        path = os.path.join(self.ann_dir or '', self.img_infos[index]['ann']['seg_map'])
+        with suppress(OSError, SyntaxError):  # of which the loader tells
+            with Image.open(path) as mask:
+                is_deep = mask.mode.startswith(('I', 'F'))
+            if is_deep:
+                raise UserError(f'{path} is not a mask of one 8-bit channel')
 
     def crop_as_evaluated(self, picture: np.ndarray, interpolation: str) -> np.ndarray:
         """Crop an image or a label map as the pipeline does, if it has an ``EvaluationCrop``.

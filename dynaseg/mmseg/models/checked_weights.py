@@ -38,7 +38,13 @@ def naming_part(parts: Mapping[str, dict | None]) -> Iterator[None]:
 
 
 class CheckedWeightsMixin:
-    """A segmentor that accepts only its own weights, except as ``allow_missing`` permits."""
+    """A segmentor that accepts only its own weights, except as ``allow_missing`` permits.
+
+    Attributes:
+        was_loaded: whether weights come from a checkpoint.
+    """
+
+    was_loaded = False
 
     def init_weights(self) -> None:
         """Initialise the weights; pretrained ones must belong to these networks.
@@ -60,4 +66,5 @@ class CheckedWeightsMixin:
         if prefix + SEED_KEY not in state_dict:
             given = {name.removeprefix(prefix): value for name, value in state_dict.items()}
             refuse_other_segmentor(self, given, self.allow_missing)
+        self.was_loaded = True
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -69,7 +69,11 @@ def refuse_normalised(img_metas: Sequence[Mapping]) -> None:
         ValueError: if their ``img_norm_cfg`` is that of a ``Normalize`` step.
     """
     norm = img_metas[0].get('img_norm_cfg') if img_metas else None
-    if norm is not None and np.any(np.asarray(norm['std']) != 1):
+    if norm is not None and (
+        np.any(np.asarray(norm['std']) != 1)
+        or np.any(np.asarray(norm['mean']) != 0)
+        or norm.get('to_rgb')
+    ):
         raise ValueError(
             'the pipeline has a Normalize step, but DynaSeg normalises images itself: remove the '
             "step, and set model.img_norm_cfg if it is not ImageNet's"

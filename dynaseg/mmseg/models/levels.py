@@ -70,8 +70,11 @@ class LevelsMixin:
         return self.backbone(self._see_as_in_tests(self.normalise(img)))
 
     def _compute(self, img: Tensor) -> list[Tensor]:
-        img = self.normalise(img)
-        return self.backbone(self._see_as_in_tests(img) if self.sees_as_tested else img)
+        return self.backbone(self.see_in_training(self.normalise(img)))
+
+    def see_in_training(self, img: Tensor) -> Tensor:
+        """Enlarge training images, (N, C, H, W), as the network sees them."""
+        return self._see_as_in_tests(img) if self.sees_as_tested else img
 
     def _see_as_in_tests(self, img: Tensor) -> Tensor:
         img = limit_size(img, self.predict_pixels)

@@ -22,6 +22,9 @@ class NoiseWhitening(NormalizedLevels):
         target: see :class:`NormalizedLevels`.
         init_cfg: as for every MMCV module.
 
+    Attributes:
+        was_loaded: whether the transform comes from a checkpoint, in which it has this shape.
+
     Examples:
         >>> neck = NoiseWhitening(in_channels=10, out_channels=3, target=1)
         >>> features, = neck([torch.rand(1, 4, 8, 8), torch.rand(1, 6, 4, 4)])
@@ -35,7 +38,13 @@ class NoiseWhitening(NormalizedLevels):
         super().__init__(target, init_cfg)
         self.register_buffer('mean', torch.zeros(in_channels))
         self.register_buffer('matrix', torch.empty(out_channels, in_channels))
+        self.was_loaded = False
         self.reset_parameters()
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        given = state_dict.get(prefix + 'matrix')
+        self.was_loaded = given is not None and given.shape == self.matrix.shape
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def reset_parameters(self) -> None:
         """Draw a random projection."""

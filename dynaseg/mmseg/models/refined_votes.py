@@ -73,10 +73,11 @@ class RefinedVotesMixin:
             The probabilities, (1, q, H, W). Of clusters that vote together, the one that is
             strongest in the mean has those of all.
         """
-        votes = [
-            self._count_votes(view, meta, rescale) for view, meta in zip(views, metas, strict=True)
-        ]
-        return self._decide(*(sum(parts) / len(parts) for parts in zip(*votes, strict=True)))
+        total = None
+        for view, meta in zip(views, metas, strict=True):
+            votes = self._count_votes(view, meta, rescale)
+            total = votes if total is None else [a + b for a, b in zip(total, votes, strict=True)]
+        return self._decide(*(part / len(views) for part in total))
 
     def _count_votes(
         self, img: Tensor, img_meta: list[dict], rescale: bool

@@ -24,7 +24,7 @@ class ResponseHead(BaseDecodeHead):
         **kwargs: further arguments of MMSegmentation's ``BaseDecodeHead``.
 
     Attributes:
-        was_loaded: whether its weights come from a checkpoint.
+        was_loaded: whether its weights come from a checkpoint, in which they have this shape.
 
     Examples:
         >>> import torch
@@ -70,7 +70,8 @@ class ResponseHead(BaseDecodeHead):
         return self.norm(self.cls_seg(self.gather(inputs)))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        self.was_loaded = prefix + 'conv_seg.weight' in state_dict
+        given = state_dict.get(prefix + 'conv_seg.weight')
+        self.was_loaded = given is not None and given.shape == self.conv_seg.weight.shape
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def gather(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -103,8 +104,9 @@ class ResponseHead(BaseDecodeHead):
         expected = self.conv_seg.weight.shape[:2]
         if centroids.shape != expected:
             raise ValueError(f'centroids must be {tuple(expected)}, got {tuple(centroids.shape)}')
-        if not isinstance(self.norm, _BatchNorm) or self.norm.running_mean is None:
-            raise ValueError(f'the norm must be a batch normalisation, got {self.norm}')
+        norm = self.norm
+        if not isinstance(norm, _BatchNorm) or not (norm.affine and norm.track_running_stats):
+            raise ValueError(f'the norm must be an affine batch normalisation, got {norm}')
         centroids, features = centroids.to(self.conv_seg.weight), features.to(self.conv_seg.weight)
         offsets = -centroids.square().sum(dim=1)
         responses = features @ (2 * centroids.T) + offsets

@@ -36,6 +36,8 @@ from dynaseg.mmseg.scratch import FromScratchMixin
 from dynaseg.predictor import FittedPredictor, RegionPredictor
 
 TRAIN_KEYS = ('as_tested',)
+# Of label maps: a response map has fewer than 32,768 channels.
+LABEL_TYPE = np.int16
 # For tests without fits.
 TRAINED_KEYS = {'predict_scale', 'predict_pixels', 'refine', 'superpixels', 'keep', 'names'}
 TEST_KEYS = {'mode', 'fit', 'regions', *TRAINED_KEYS}
@@ -290,27 +292,27 @@ class DynaSeg(
                 hierarchy = segmentation.hierarchy
                 results.append(_enlarge(hierarchy, meta) if rescale else hierarchy)
                 continue
-            # OpenCV does not resize 64-bit integers; a response map has fewer than 32768 channels.
-            labels = segmentation.labels.astype(np.int16)
+            labels = segmentation.labels.astype(LABEL_TYPE)
             if rescale:
                 height, width = meta['ori_shape'][:2]
                 labels = mmcv.imresize(labels, (width, height), interpolation='nearest')
-            results.append(labels.astype(np.int64))
+            results.append(labels)
         return results
 
     def _label(self, img: Tensor, meta: Mapping, rescale: bool) -> np.ndarray:
         """Label an image of a batch by itself, so that it does not depend on the others."""
         height, width = meta['img_shape'][:2]
         size = meta['ori_shape'][:2] if rescale else (height, width)
-        probabilities = self.predict(img[:, :, :height, :width], size, meta)
-        return self._name(enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy())
+        return self._decide_labels(self.predict(img[:, :, :height, :width], size, meta), size)
 
-    def _name(self, labels: np.ndarray) -> np.ndarray:
-        """Turn cluster labels into those of the clusters' names, if they have any."""
+    def _decide_labels(self, probabilities: Tensor, size: Sequence[int]) -> np.ndarray:
+        """Label an image by its clusters, or by their names if they have any, at a size."""
+        labels = enlarge_labels(probabilities.argmax(dim=1), size)[0].cpu().numpy()
+        labels = labels.astype(LABEL_TYPE)
         if self.names is None:
             return labels
         table, names = self.names.number_labels(self.num_classes)
-        return NamedLabels(table[labels], names)
+        return NamedLabels(table.astype(LABEL_TYPE)[labels], names)
 
     def aug_test(
         self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True
@@ -318,13 +320,20 @@ class DynaSeg(
         """Label an image by the mean probabilities of its augmentations; see :meth:`simple_test`.
 
         Raises:
-            NotImplementedError: if images are fitted: each augmentation would have its own
-                clusters.
+            UserError: if images are fitted: each augmentation would have its own clusters.
         """
         if self.sees_whole_images:
-            raise NotImplementedError('test_cfg.fit and .regions exclude test-time augmentation')
-        labels = self.inference_of_views(imgs, img_metas, rescale).argmax(dim=1).cpu().numpy()
-        return [self._name(one) for one in labels]
+            raise UserError('test_cfg.fit and .regions exclude test-time augmentation')
+        size = img_metas[0][0]['ori_shape' if rescale else 'img_shape'][:2]
+        height, width = limited_size(size, self.predict_pixels)
+        views, metas = [], []
+        for img, (meta,) in zip(imgs, img_metas, strict=True):
+            unpadded = img[:, :, : meta['img_shape'][0], : meta['img_shape'][1]]
+            view = limit_size(unpadded.float(), self.predict_pixels)
+            shapes = {'ori_shape': (height, width, 3), 'img_shape': (*view.shape[2:], 3)}
+            views.append(view)
+            metas.append([{**meta, **shapes}])
+        return [self._decide_labels(self.inference_of_views(views, metas, rescale=True), size)]
 
     def show_result(
         self,

@@ -24,7 +24,8 @@ class TimmFeatures(BaseModule):
             transformer.
         frozen: whether weights and running statistics stay fixed in training.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads weights under timm's names, such
-            as DINO's; anything else in a checkpoint, such as a head, is ignored.
+            as DINO's, which may begin with its ``prefix``; anything else in a checkpoint, such as a
+            head, is ignored.
         **options: arguments of the network, such as ``dynamic_img_size=True``, with which a
             transformer takes images of any size.
 
@@ -85,15 +86,19 @@ class TimmFeatures(BaseModule):
             super().init_weights()
             return
         path = self.init_cfg['checkpoint']
-        self.load_weights(CheckpointLoader.load_checkpoint(path, map_location='cpu'), path)
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        self.load_weights(checkpoint, path, self.init_cfg.get('prefix'))
 
-    def load_weights(self, checkpoint: Mapping[str, Tensor], source: str) -> None:
+    def load_weights(
+        self, checkpoint: Mapping[str, Tensor], source: str, prefix: str | None = None
+    ) -> None:
         """Load weights under timm's names.
 
         Args:
             checkpoint: the weights by name, or a dict that holds them as ``state_dict`` or
                 ``model``.
             source: its name in errors.
+            prefix: the names begin with it; others are ignored.
 
         Raises:
             ValueError: if weights of the network are missing, or have other shapes.
@@ -101,6 +106,14 @@ class TimmFeatures(BaseModule):
         for key in ('state_dict', 'model'):
             if isinstance(checkpoint.get(key), Mapping):
                 checkpoint = checkpoint[key]
+        checkpoint = {name.removeprefix('module.'): one for name, one in checkpoint.items()}
+        if prefix:
+            start = f'{prefix.rstrip(".")}.'
+            checkpoint = {
+                name.removeprefix(start): one
+                for name, one in checkpoint.items()
+                if name.startswith(start)
+            }
         unfit = [
             name
             for name, value in self.network.state_dict().items()

@@ -37,6 +37,17 @@ def test_images_without_neighbouring_features_are_refused(model, size):
         check_image_size(model, size, 3, 'data')
 
 
+def test_images_that_are_enlarged_in_training_may_be_small():
+    config = load_config('fsf_r18-fpn_100_sample.py')
+    config.model.update(
+        train_cfg={'as_tested': True}, test_cfg={'mode': 'whole', 'predict_scale': 4}
+    )
+    model = build_segmentor_from(config, device='cpu')
+    check_image_size(model, (4, 40), 3, 'data')
+    with pytest.raises(ConfigError, match='data gives images of 1 x 40 pixels'):
+        check_image_size(model, (1, 40), 3, 'data')
+
+
 class Strange(torch.nn.Module):
     """A backbone whose output is none that a head takes."""
 

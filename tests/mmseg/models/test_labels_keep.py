@@ -257,6 +257,27 @@ def test_clusters_of_a_name_vote_together_over_all_augmentations(folder):
     assert np.array_equal(labels, votes.argmax(axis=0).clip(max=2))
 
 
+def test_augmented_tests_stay_within_the_limit_of_pixels(folder):
+    config = load_config(folder / 'config.py')
+    config.model.test_cfg.predict_pixels = 20 * 28
+    model = build_segmentor_from(config, folder / 'a.pth', 'cpu')
+    img = torch.randint(256, (1, 3, 40, 56), generator=torch.Generator().manual_seed(0)).float()
+    meta = {'flip': False, **dict.fromkeys(('ori_shape', 'img_shape', 'pad_shape'), (40, 56, 3))}
+    sizes, inference = [], model.inference_of_views
+
+    def note(views, metas, rescale):
+        probabilities = inference(views, metas, rescale)
+        sizes.extend(tuple(one.shape[2:]) for one in (*views, probabilities))
+        return probabilities
+
+    model.inference_of_views = note
+    with torch.no_grad():
+        (one,) = model.forward_test([img], [[meta]])
+        (two,) = model.forward_test([img, img], [[meta], [meta]])
+    assert sizes == [(20, 28)] * 3
+    assert np.array_equal(one, two)
+
+
 def test_pictures_of_names_have_a_colour_per_name(folder):
     model = build_segmentor_from(folder / 'config.py', folder / 'a.pth', 'cpu')
     model.CLASSES = ('sky', 'road')  # as scripts set them

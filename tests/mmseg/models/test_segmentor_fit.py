@@ -8,6 +8,7 @@ from mmseg.models import build_segmentor
 import dynaseg.mmseg  # noqa: F401  (registers the models)
 from dynaseg.core import Fitter, LabelRefinement, estimate_num_clusters
 from dynaseg.core.losses import DynaSegLoss
+from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.models.inputs import refuse_normalised, to_image
 from dynaseg.mmseg.models.predictors import TrainedPredictor
 from dynaseg.predictor import FittedPredictor
@@ -103,7 +104,7 @@ def test_images_come_out_at_their_original_size():
     (small,) = model.forward_test([img], [metas], rescale=False)
     (large,) = model.forward_test([img], [metas])
     assert large.shape == (32, 48)
-    assert large.dtype == np.int64
+    assert large.dtype == np.int16
     assert np.array_equal(large, small.repeat(2, axis=0).repeat(2, axis=1))
 
 
@@ -183,7 +184,7 @@ def test_fitting_needs_the_loss():
 
 def test_augmented_tests_are_refused():
     img, metas = as_batch([make_photo(16, 24)])
-    with pytest.raises(NotImplementedError, match=r'test_cfg\.fit'):
+    with pytest.raises(UserError, match=r'test_cfg\.fit'):
         build().forward_test([img, img], [metas, metas])
 
 
@@ -192,6 +193,10 @@ def test_a_pipeline_that_normalises_is_refused():
     metas[0]['img_norm_cfg'] = {'mean': [1.0] * 3, 'std': [2.0] * 3, 'to_rgb': True}
     with pytest.raises(ValueError, match='has a Normalize step'):
         build().forward_test([img], [metas])
+    caffe = {'mean': [103.53, 116.28, 123.675], 'std': [1.0] * 3, 'to_rgb': False}
+    for other in (caffe, {'mean': [0.0] * 3, 'std': [1.0] * 3, 'to_rgb': True}):
+        with pytest.raises(ValueError, match='has a Normalize step'):
+            refuse_normalised([{'img_norm_cfg': other}])
     for fine in ([], [{}], [{'img_norm_cfg': {'mean': [0] * 3, 'std': [1] * 3}}]):
         assert refuse_normalised(fine) is None
 

@@ -8,6 +8,8 @@ from mmcv.runner import load_checkpoint, save_checkpoint
 from sklearn.datasets import load_sample_image
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
+from dynaseg.mmseg.checks.errors import ConfigError
+from dynaseg.mmseg.checks.weights import check_pretrained
 from dynaseg.mmseg.models import (
     EfficientNetLite0,
     EfficientNetLite1,
@@ -93,6 +95,22 @@ def test_transformer_takes_a_users_checkpoint_and_images_of_any_size(tmp_path):
         (level,) = backbone(normalised(pixels))
         torch.testing.assert_close(level, tokens.mT.unflatten(2, (14, 14)), rtol=1e-3, atol=1e-3)
         assert backbone(torch.rand(2, 3, 70, 100))[0].shape == (2, 192, 5, 7)
+
+
+def test_a_prefix_is_taken_from_the_names_of_a_checkpoint(tmp_path):
+    trained = timm.create_model('resnet18')
+    state = {f'module.student.{name}': value for name, value in trained.state_dict().items()}
+    torch.save({'state_dict': state | {'module.teacher.bias': torch.zeros(1)}}, tmp_path / 'a.pth')
+    for prefix in ('student', 'student.'):
+        initial = {**pretrained(tmp_path / 'a.pth'), 'prefix': prefix}
+        backbone = TimmFeatures('resnet18', (4,), init_cfg=initial)
+        check_pretrained(backbone)
+        backbone.init_weights()
+        assert torch.equal(backbone.network.conv1.weight, trained.conv1.weight)
+    other = TimmFeatures('resnet18', (4,), init_cfg={**initial, 'prefix': 'teacher'})
+    with pytest.raises(ConfigError, match='of another network than TimmFeatures') as caught:
+        check_pretrained(other, allow_missing=[''])
+    assert 'allow_missing' not in str(caught.value)
 
 
 def test_checkpoints_hold_what_a_strict_load_expects(tmp_path):

@@ -3,6 +3,7 @@ import os
 import mmcv
 import numpy as np
 from mmseg.datasets.builder import PIPELINES
+from PIL import Image
 
 from dynaseg.io.reading import read_image
 
@@ -100,7 +101,7 @@ def read_mask(path: str) -> np.ndarray:
         values = mmcv.imread(path, flag='unchanged', backend='pillow')
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError) as error:  # what Pillow raises on damaged files
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's
         raise ValueError(f'{path} cannot be read as a mask: {error}') from error
     if values.ndim != 2 or values.dtype != np.uint8:
         raise ValueError(f'{path} is not a mask of one 8-bit channel')
