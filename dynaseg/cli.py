@@ -71,7 +71,7 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--workers',
         type=int,
-        help='images side by side, in processes (as many as pay and the memory allows)',
+        help='images side by side (as many as cores and memory allow, 1 for a few small ones)',
     )
     parser.add_argument(
         '--scheduler',

@@ -57,8 +57,9 @@ class Checked(Dataset):
             if getattr(self.dataset, 'test_mode', False) and self.dataset.ann_dir is not None:
                 self._check_labels(index, unpack(sample['img_metas'])['ori_shape'][:2])
         except KeyError as error:
-            return Finding(f'no step of the pipeline gives {error}, which a later one needs', name)
-        except (*DAMAGE, Image.DecompressionBombError, AttributeError) as error:
+            lacking = f'no step of the pipeline gives {error}, which a later one needs'
+            return Finding(f'{name}: {lacking}', name)
+        except (*DAMAGE, Image.DecompressionBombError) as error:
             text = str(error)
             return Finding(text if name in text else f'{name}: {text}', name)
         height, width = unpack(sample['img']).shape[-2:]

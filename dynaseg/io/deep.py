@@ -70,8 +70,8 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
             raise Image.DecompressionBombError
         try:
             bands = page.asarray().reshape(page.shaped)[:, 0]  # (S, H, W, s), S or s is 1
-        except ValueError as error:
-            if 'imagecodecs' not in str(error):
+        except (ValueError, NotImplementedError, ImportError) as error:
+            if not (isinstance(error, ImportError) or 'imagecodecs' in str(error)):
                 raise
             needed = 'its compression needs imagecodecs: pip install imagecodecs'
             raise UnsupportedTiffError(needed) from error

@@ -31,7 +31,7 @@ FORMATS = (
     *['HEIF'] * (pillow_heif is not None),
 )
 
-_BITS_TAG = 258  # of TIFF
+_BITS_TAG, _PHOTOMETRIC_TAG = 258, 262  # of TIFF
 _TIFF_MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -173,10 +173,11 @@ def turn_back(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _open_upright(path: Path) -> Image.Image:
-    upright = None
+    upright, is_inverted = None, False
     try:
         with Image.open(path, formats=FORMATS) as image:
             is_deep = image.format == 'TIFF' and max(image.tag_v2.get(_BITS_TAG, (1,))) > 8
+            is_inverted = is_deep and image.tag_v2.get(_PHOTOMETRIC_TAG) == 0  # as Pillow has it
             try:
                 image.load()
                 upright = turn_upright(image)
@@ -192,7 +193,7 @@ def _open_upright(path: Path) -> Image.Image:
     try:
         return turn_upright(read_deep_tiff(path))
     except UnsupportedTiffError as error:
-        if upright is None or _is_cut_off(upright):
+        if upright is None or is_inverted or _is_cut_off(upright):
             raise ImageReadError(path, str(error)) from error
         return upright
 

@@ -27,6 +27,8 @@ LATEST = 'latest.pth'
 CHECKPOINT_NAME = re.compile(r'(?:iter|epoch)_(\d+)\.pth')
 # What a resumed training takes from a checkpoint's meta; the rest describes the run that wrote it.
 CONTINUED = ('seed', 'hook_msgs', 'grad_scaler')
+# What schedules of the learning rate and the momentum add to an optimiser.
+OF_SCHEDULES = {'initial_lr', 'initial_momentum', 'base_momentum', 'max_momentum'}
 
 _run = IterBasedRunner.run
 _save_checkpoint = IterBasedRunner.save_checkpoint
@@ -160,13 +162,13 @@ def resume(
 
 
 def _resume_optimizer(optimizer: torch.optim.Optimizer, state: dict, path: str) -> None:
-    """Load the state of an optimiser; that of another kind would fail only in the next step."""
+    """Load the state of an optimiser; in Adam that of SGD would fail only in the next step."""
     try:
         groups, number = state['param_groups'], len(optimizer.param_groups)
         if len(groups) != number:
             raise ValueError(f'it has {len(groups)} groups of parameters, and this one {number}')
         for own, given in zip(optimizer.param_groups, groups, strict=True):
-            if unknown := set(given) - set(own) - {'initial_lr'}:  # which a schedule adds
+            if unknown := set(given) - set(own) - OF_SCHEDULES:
                 raise ValueError(f'its {", ".join(sorted(unknown))} are not of this one')
         optimizer.load_state_dict(state)
     except (ValueError, KeyError) as error:

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from dynaseg.core.process import one_thread
-from dynaseg.io.reading import ImageReadError, read_image
+from dynaseg.io.reading import ImageReadError, read_header, read_image
 from dynaseg.photos.cluster import run_on_cluster
 from dynaseg.photos.finding import name_outputs
 from dynaseg.photos.outputs import OutputWriter
@@ -24,9 +24,8 @@ from dynaseg.photos.workers import run_in_processes
 from dynaseg.predictor import Segmentation
 
 WORKER_BYTES = 3 * 2**30
-# A process takes as long to start as this many bytes of photographs take to be segmented, of which
-# small ones count for more than they have.
-START_BYTES, LEAST_BYTES = 3 * 2**19, 2**18
+# So many images of so many pixels are segmented before another process has started.
+FEW, FEW_PIXELS = 5, 6_000_000
 TOO_LARGE = 'too large for the memory that is free'
 
 Batch = Sequence[tuple[Path, str]]  # files, and the names of their outputs
@@ -110,19 +109,19 @@ def segment_files(
     return records
 
 
-def default_workers(files: Iterable[Path]) -> int:
+def default_workers(files: Sequence[Path]) -> int:
     """Count the processes that the cores and the free memory allow; 1 for a few small images."""
-    if sum(max(_size(file), LEAST_BYTES) for file in files) < START_BYTES:
+    if len(files) <= FEW and sum(map(_count_pixels, files)) <= FEW_PIXELS:
         return 1
     has_affinity = hasattr(os, 'sched_getaffinity')
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return max(1, min(cores, _free_memory() // WORKER_BYTES))
 
 
-def _size(file: Path) -> int:
+def _count_pixels(file: Path) -> int:
     try:
-        return file.stat().st_size
-    except OSError:  # its record will say so
+        return read_header(file).pixels
+    except ImageReadError:  # its record will say so
         return 0
 
 

@@ -347,21 +347,50 @@ def compress(content):
     return int(bits, 2).to_bytes(len(bits) // 8, 'big')
 
 
+def write_lzw(tmp_path, values, photometric):
+    options = {'shape': values.shape, 'dtype': values.dtype, 'rowsperstrip': len(values)}
+    parts = iter([compress(values.tobytes())])
+    # tifffile alone writes no LZW.
+    path = write_tiff(
+        tmp_path, parts, photometric=photometric, compression='adobe_deflate', **options
+    )
+    with tifffile.TiffFile(path, mode='r+b') as file:
+        file.pages[0].tags['Compression'].overwrite(5)
+    return path
+
+
 @pytest.mark.skipif(find_spec('imagecodecs') is not None, reason='needs to be without imagecodecs')
 @pytest.mark.parametrize('brightest', [4095, 16383, 16384, 65535])
 def test_colours_of_which_only_dark_bits_could_be_read_are_an_error(tmp_path, picture, brightest):
     values = (picture.astype(float) / picture.max() * brightest).astype('<u2')
-    options = {'photometric': 'rgb', 'compression': 'adobe_deflate', 'rowsperstrip': len(values)}
-    path = tmp_path / 'deep.tif'
-    parts = iter([compress(values.tobytes())])
-    tifffile.imwrite(path, parts, shape=values.shape, dtype=values.dtype, **options)
-    with tifffile.TiffFile(path, mode='r+b') as file:
-        file.pages[0].tags['Compression'].overwrite(5)
+    path = write_lzw(tmp_path, values, photometric='rgb')
     if brightest > 16383:
         assert (read_image(path) == values >> 8).all()
         return
     with pytest.raises(ImageReadError, match='its compression needs imagecodecs: pip install'):
         read_image(path)
+
+
+@pytest.mark.skipif(find_spec('imagecodecs') is not None, reason='needs to be without imagecodecs')
+def test_grey_of_12_bits_is_read_without_imagecodecs(tmp_path):
+    values = np.arange(24).reshape(4, 6) * 178  # 0 to 4094
+    bits = ''.join(f'{value:012b}' for value in values.ravel())
+    packed = np.frombuffer(int(bits, 2).to_bytes(len(bits) // 8, 'big'), np.uint8)
+    path = write_tiff(tmp_path, packed.reshape(4, 9), photometric='minisblack')
+    with tifffile.TiffFile(path, mode='r+b') as file:
+        file.pages[0].tags['ImageWidth'].overwrite(6)
+        file.pages[0].tags['BitsPerSample'].overwrite(12)
+    assert np.abs(read_image(path)[..., 0] - values / 4095 * 255).max() <= 0.5
+
+
+@pytest.mark.skipif(find_spec('imagecodecs') is not None, reason='needs to be without imagecodecs')
+def test_white_is_not_black_where_imagecodecs_is_missing(tmp_path, picture):
+    values = picture[..., 0].astype('<u2') * 257
+    path = write_lzw(tmp_path, values, photometric='miniswhite')
+    with pytest.raises(ImageReadError, match='its compression needs imagecodecs'):
+        read_image(path)
+    path = write_lzw(tmp_path, values, photometric='minisblack')
+    assert (read_image(path) == picture[..., :1]).all()
 
 
 def test_transparency_of_16_bits_is_laid_on_white(tmp_path):

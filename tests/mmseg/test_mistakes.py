@@ -615,7 +615,43 @@ def test_joined_sets_and_none_may_be_those_of_validation(write):
     with pytest.raises(ConfigError, match=r'data\.val is missing'):
         check_training(config)
     config = load_config(write('evaluation = None', 'cnn'))
-    check_training(config)
+    check_training(config, validate=False)
+    with pytest.raises(ConfigError, match=r'evaluation is None: .*--no-validate'):
+        check_training(config)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            "evaluation = dict(metric='mIuO')",
+            "evaluation.metric='mIuO': CocoStuff27Dataset supports",
+        ),
+        ("evaluation = dict(save_best='mIoU')", 'expected 0_mIoU for the first one'),
+    ],
+)
+def test_joined_validation_sets_are_checked_one_by_one(write, change, message):
+    joined = 'data = dict(val=[{{_base_.data.val}}, {{_base_.data.val}}])'
+    with pytest.raises(ConfigError, match=message):
+        check_training(load_config(write(f'{joined}\n{change}', 'cnn')))
+
+
+def test_masks_of_any_of_the_joined_sets_are_read(write, sample_data):
+    path = write('data = dict(val=[{{_base_.data.val}}, {{_base_.data.val}}])', 'cnn')
+    first = min((sample_data / 'coco' / 'annotations' / 'val2017').iterdir())
+    first.write_bytes(b'')
+    with pytest.raises(ConfigError, match=rf'data.val: .*{first.name}'):
+        check_training(load_config(path))
+
+
+def test_fits_that_are_switched_off_may_be_augmented(write, refuse):
+    options = ['--cfg-options', 'model.test_cfg.fit=None', 'data.test_dataloader=2']
+    path = write('', 'fit')
+    assert 'data.test_dataloader=2: expected a dict' in refuse(
+        'test.py', path, 'scratch://', '--show-dir', 'x', *options
+    )
+    message = refuse('test.py', path, 'scratch://', '--eval', 'mIoU', '--aug-test', *options[:2])
+    assert 'augmentation' not in message
 
 
 def test_a_first_image_that_is_damaged_is_skipped_where_the_config_says_so(write, sample_data):

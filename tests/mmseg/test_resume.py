@@ -162,6 +162,16 @@ def test_what_cannot_be_resumed_from_is_named(tmp_path, sample_data, content, me
         train(config)
 
 
+def test_a_schedule_of_the_momentum_goes_on(tmp_path, sample_data):
+    momentum = {'policy': 'step', 'step': [2], 'gamma': 0.5, 'by_epoch': False}
+    changes = {'momentum_config': momentum}
+    whole = train(tiny_config(PLAIN, sample_data, tmp_path / 'whole', **changes))
+    train(tiny_config(PLAIN, sample_data, tmp_path, **changes), kill_after=3)
+    config = tiny_config(PLAIN, sample_data, tmp_path, **changes)
+    config.resume_from = str(tmp_path / 'latest.pth')
+    assert_equal(train(config), whole)
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

@@ -177,14 +177,18 @@ def test_the_command_ends_with_its_workers(tmp_path, photos, notes, number):
 
 
 def test_workers_are_as_many_as_cores_and_memory_allow(tmp_path, photos, monkeypatch):
-    many, large = [photos / 'a.png'] * 6, tmp_path / 'large.tif'
-    large.write_bytes(bytes(2**21))
+    many, large = [photos / 'a.png'] * 6, tmp_path / 'large.png'
+    Image.new('1', (3000, 2001)).save(large)
     gib, cores = 2**30, len(os.sched_getaffinity(0))
     for free, most in ((2 * gib, 1), (3 * gib, 1), (6 * gib, 2), (2**63, cores)):
         monkeypatch.setattr(dynaseg.photos.segment, '_free_memory', lambda free=free: free)
         assert default_workers(many) == default_workers([large]) == min(most, cores)
 
 
-def test_a_few_small_images_are_not_worth_the_start_of_a_process(tmp_path, photos):
+def test_a_few_small_images_are_not_worth_the_start_of_a_process(tmp_path, photos, monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: range(4), raising=False)
+    monkeypatch.setattr(dynaseg.photos.segment, '_free_memory', lambda: 2**63)
+    Image.new('1', (3000, 2000)).save(tmp_path / 'large.png')
     assert default_workers([photos / 'a.png'] * 5) == 1
-    assert default_workers([tmp_path / 'gone.png']) == 1
+    assert default_workers([tmp_path / 'gone.png', tmp_path / 'large.png']) == 1
+    assert default_workers([photos / 'a.png'] * 6) == 4

@@ -17,9 +17,16 @@ from torch.utils.data import Dataset
 
 from dynaseg.io.files import DAMAGE, take_evenly
 from dynaseg.io.names import read_names_of
+from dynaseg.mmseg.build import list_parts
 from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
-from dynaseg.mmseg.checks.settings import TOP_LEVEL, check_best, check_metrics, check_settings
+from dynaseg.mmseg.checks.settings import (
+    FIGURES,
+    TOP_LEVEL,
+    check_best,
+    check_metrics,
+    check_settings,
+)
 from dynaseg.mmseg.checks.weights import list_random, read_weights, refuse_other_segmentor
 from dynaseg.mmseg.configs import load_config, refuse_new_keys
 from dynaseg.mmseg.resume import LATEST
@@ -28,7 +35,10 @@ from dynaseg.mmseg.training_data import Draw, DrawnImages, Refusal
 
 NUM_MASKS = 20  # to read beforehand
 # What mistakes in a config raise; other errors are bugs and keep their traceback.
-MISTAKES = (OSError, ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError)
+MISTAKES = (
+    *(OSError, ValueError, TypeError, KeyError, IndexError, AssertionError, AttributeError),
+    NotImplementedError,
+)
 
 
 def check_command(config: Config, arguments: Namespace) -> None:
@@ -46,7 +56,9 @@ def check_command(config: Config, arguments: Namespace) -> None:
         config.merge_from_dict(arguments.cfg_options or {})
         load_config(config)  # which checks what options may have changed
     if hasattr(arguments, 'checkpoint'):
-        _check_requests(config, arguments)
+        _check_requests(arguments)
+        check_settings(config)
+        _check_drawing(config, arguments)
         check_testing(
             config, arguments.checkpoint, arguments.eval or (), bool(arguments.format_only)
         )
@@ -102,19 +114,32 @@ def check_training(config: Config, validate: bool = True, resumed: bool = False)
     if hasattr(model, 'segmentation'):
         check_image_size(model, tuple(img.shape[-2:]), img.shape[-3], 'data.train.pipeline')
     if validate:
-        evaluation = config.get('evaluation') or {}
-        if 'val' not in config.data:
-            raise ConfigError('data.val is missing: give it, or train with --no-validate')
-        if isinstance(config.data.val, Mapping):
-            metrics = evaluation.get('metric', 'mIoU')
-            check_metrics('evaluation.metric', metrics, config.data.val)
-        dataset = _build_dataset(config, 'val')
+        _check_validation(config)
+
+
+def _check_validation(config: Config) -> None:
+    """Check the data set, or the list of them, by which a training is evaluated."""
+    if 'val' not in config.data:
+        raise ConfigError('data.val is missing: give it, or train with --no-validate')
+    if config.get('evaluation', {}) is None:
+        raise ConfigError('evaluation is None: give its settings, or train with --no-validate')
+    evaluation = config.get('evaluation', {})
+    is_joined = not isinstance(config.data.val, Mapping)
+    for one in config.data.val if is_joined else [config.data.val]:
+        check_metrics('evaluation.metric', evaluation.get('metric', 'mIoU'), one)
+    best = evaluation.get('save_best')
+    if is_joined and best in FIGURES:
+        raise ConfigError(
+            f'evaluation.save_best={best!r}: of a list of data sets, each has figures of its own; '
+            f'expected 0_{best} for the first one'
+        )
+    for dataset in list_parts(_build_dataset(config, 'val')):
         if hasattr(dataset, 'CLASS_GROUPS'):
-            check_best(evaluation.get('save_best'), dataset.CLASS_GROUPS)
+            check_best(best, dataset.CLASS_GROUPS)
         _check_masks('data.val', dataset)
 
 
-def _check_requests(config: Config, arguments: Namespace) -> None:
+def _check_requests(arguments: Namespace) -> None:
     """Check what a test is asked for; the script itself would fail with a traceback."""
     wanted = ('eval', 'format_only', 'show', 'show_dir', 'out')
     if not any(getattr(arguments, name) for name in wanted):
@@ -126,19 +151,21 @@ def _check_requests(config: Config, arguments: Namespace) -> None:
         raise ConfigError('--eval and --format-only exclude each other')
     if arguments.out and not arguments.out.endswith(('.pkl', '.pickle')):
         raise ConfigError(f'--out={arguments.out!r}: expected a .pkl file')
-    data = config.get('data', {})
+    if (arguments.show or arguments.show_dir) and arguments.launcher != 'none':
+        raise ConfigError('--show-dir and --show draw nothing with --launcher: test in one process')
+
+
+def _check_drawing(config: Config, arguments: Namespace) -> None:
+    """Check that a test can draw, or augment, what it is asked to."""
     if arguments.show or arguments.show_dir:
-        loading = {'samples_per_gpu': 1, **data.get('test_dataloader', {})}
-        if arguments.launcher != 'none':
-            raise ConfigError(
-                '--show-dir and --show draw nothing with --launcher: test in one process'
-            )
+        loading = {'samples_per_gpu': 1, **config.get('data', {}).get('test_dataloader', {})}
         if loading['samples_per_gpu'] != 1:
             raise ConfigError(
                 f'data.test_dataloader.samples_per_gpu={loading["samples_per_gpu"]}: --show-dir '
                 'and --show draw the labels of one image at a time; expected 1'
             )
-    if arguments.aug_test and {'fit', 'regions'} & set(config.model.get('test_cfg') or ()):
+    test_cfg = config.model.get('test_cfg') or {}
+    if arguments.aug_test and any(test_cfg.get(key) is not None for key in ('fit', 'regions')):
         raise ConfigError('--aug-test: test_cfg.fit and .regions exclude test-time augmentation')
 
 
@@ -253,7 +280,7 @@ def _check_masks(key: str, dataset: Dataset) -> None:
                 dataset.get_annotations(index)
     if not hasattr(dataset, 'read_classes'):
         return
-    if dataset.ann_dir is None:
+    if 'seg_map' not in dataset.img_infos[0].get('ann', {}):
         raise ConfigError(f'{key}.ann_dir is missing: the evaluation needs masks')
     for index in take_evenly(range(len(dataset)), NUM_MASKS):
         with naming(key, *MISTAKES, *DAMAGE):

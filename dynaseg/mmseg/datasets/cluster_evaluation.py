@@ -74,7 +74,7 @@ class ClusterEvaluationMixin:
             }
             if self.reduce_zero_label:  # of masks, which count classes from 1
                 self.label_map = {0: 0} | {
-                    value + 1: label if label == self.ignore_index else label + 1
+                    value + 1: 255 if label == self.ignore_index else label + 1
                     for value, label in self.label_map.items()
                 }
 
@@ -140,8 +140,8 @@ class ClusterEvaluationMixin:
         path = os.path.join(self.ann_dir or '', self.img_infos[index]['ann']['seg_map'])
         with suppress(OSError, SyntaxError):  # of which the loader tells
             with Image.open(path) as mask:
-                is_deep = mask.mode.startswith(('I', 'F'))
-            if is_deep:
+                wraps = mask.mode.startswith(('I', 'F')) and mask.getextrema()[1] > 255
+            if wraps:
                 raise UserError(f'{path} is not a mask of one 8-bit channel')
 
     def crop_as_evaluated(self, picture: np.ndarray, interpolation: str) -> np.ndarray:

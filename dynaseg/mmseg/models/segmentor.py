@@ -324,16 +324,24 @@ class DynaSeg(
         """
         if self.sees_whole_images:
             raise UserError('test_cfg.fit and .regions exclude test-time augmentation')
-        size = img_metas[0][0]['ori_shape' if rescale else 'img_shape'][:2]
+        return [
+            self._label_views([img[index][None] for img in imgs], metas, rescale)
+            for index, metas in enumerate(zip(*img_metas, strict=True))
+        ]
+
+    def _label_views(
+        self, imgs: Sequence[Tensor], img_metas: Sequence[Mapping], rescale: bool
+    ) -> np.ndarray:
+        size = img_metas[0]['ori_shape' if rescale else 'img_shape'][:2]
         height, width = limited_size(size, self.predict_pixels)
         views, metas = [], []
-        for img, (meta,) in zip(imgs, img_metas, strict=True):
+        for img, meta in zip(imgs, img_metas, strict=True):
             unpadded = img[:, :, : meta['img_shape'][0], : meta['img_shape'][1]]
             view = limit_size(unpadded.float(), self.predict_pixels)
             shapes = {'ori_shape': (height, width, 3), 'img_shape': (*view.shape[2:], 3)}
             views.append(view)
             metas.append([{**meta, **shapes}])
-        return [self._decide_labels(self.inference_of_views(views, metas, rescale=True), size)]
+        return self._decide_labels(self.inference_of_views(views, metas, rescale=True), size)
 
     def show_result(
         self,

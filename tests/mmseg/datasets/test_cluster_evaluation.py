@@ -198,8 +198,11 @@ def test_some_of_the_classes_of_ade20k_may_be_chosen(folder):
     # Unlabelled, wall, building, sky, flag.
     raw = np.array([[0, 1, 2, 3, 150, 255]] * 2, np.uint8)
     Image.fromarray(raw).save(folder / 'ann' / '0.png')
-    dataset = build(folder, 'ClusterADE20KDataset', classes=['wall', 'sky'], palette=None)
-    assert dataset.read_classes(0).tolist() == [[255, 0, 255, 1, 255, 255]] * 2
+    for ignored in (255, 200):
+        settings = {'classes': ['wall', 'sky'], 'palette': None, 'ignore_index': ignored}
+        dataset = build(folder, 'ClusterADE20KDataset', **settings)
+        expected = [ignored, 0, ignored, 1, ignored, ignored]
+        assert dataset.read_classes(0).tolist() == [expected] * 2
 
 
 @pytest.mark.parametrize('kind', [np.uint16, np.int32])
@@ -208,6 +211,8 @@ def test_masks_beyond_8_bits_are_refused(folder, kind):
     Image.fromarray(np.full(SHAPE, 256, kind)).save(mask)  # which is class 0 modulo 256
     with pytest.raises(ValueError, match=r'2\.png is not a mask of one 8-bit channel'):
         build(folder).pre_eval(np.zeros(SHAPE, int), 2)
+    Image.fromarray(np.full(SHAPE, 2, kind)).save(mask)
+    assert (build(folder).read_classes(2) == 2).all()
 
 
 def test_the_data_set_stays_mmsegmentations():
