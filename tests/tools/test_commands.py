@@ -159,13 +159,6 @@ def test_mim_tests_as_the_script_does(run, folder, root, config, options, best, 
     assert evaluated(work_dir) == pytest.approx(figures, nan_ok=True)
 
 
-def test_two_processes_test_as_one_does(run, folder, root, config, options, best, figures):
-    work_dir = folder / 'tested_by_two'
-    arguments = ['--eval', 'mIoU', '--work-dir', work_dir, *options]
-    run('bash', root / 'tools' / 'dist_test.sh', config, best, 2, *arguments)
-    assert evaluated(work_dir) == pytest.approx(figures, nan_ok=True)
-
-
 def test_two_processes_train(run, folder, root, options):
     # DDP must know that the head reads one output of the FPN: iteration 2 fails otherwise.
     config = root / 'configs' / 'dynaseg' / 'fsf_r18-fpn_100_sample.py'
