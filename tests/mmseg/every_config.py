@@ -112,7 +112,7 @@ def list_options(config, root):
                     yield f'{place}.{key}={SIDE if isinstance(step[key], int) else CROP}'
             if step.get('img_scale'):
                 yield f'{place}.img_scale=(256,64)'
-    yield from ('data.samples_per_gpu=2', 'data.workers_per_gpu=1')
+    yield from ('data.samples_per_gpu=2', 'data.workers_per_gpu=0')
     if config.model.get('test_cfg', {}).get('fit'):
         yield 'model.test_cfg.fit.iterations=2'
 

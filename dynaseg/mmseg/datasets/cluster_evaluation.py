@@ -1,7 +1,6 @@
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from logging import Logger
 from typing import NamedTuple
 
@@ -138,11 +137,15 @@ class ClusterEvaluationMixin:
 
     def _refuse_deep_mask(self, index: int) -> None:
         path = os.path.join(self.ann_dir or '', self.img_infos[index]['ann']['seg_map'])
-        with suppress(OSError, SyntaxError):  # of which the loader tells
+        try:
             with Image.open(path) as mask:
                 wraps = mask.mode.startswith(('I', 'F')) and mask.getextrema()[1] > 255
-            if wraps:
-                raise UserError(f'{path} is not a mask of one 8-bit channel')
+        except Image.DecompressionBombError as error:
+            raise UserError(f'{path} cannot be read as a mask: {error}') from error
+        except (OSError, SyntaxError):  # of which the loader tells
+            return
+        if wraps:
+            raise UserError(f'{path} is not a mask of one 8-bit channel')
 
     def crop_as_evaluated(self, picture: np.ndarray, interpolation: str) -> np.ndarray:
         """Crop an image or a label map as the pipeline does, if it has an ``EvaluationCrop``.

@@ -215,6 +215,12 @@ def test_masks_beyond_8_bits_are_refused(folder, kind):
     assert (build(folder).read_classes(2) == 2).all()
 
 
+def test_huge_masks_are_named(folder, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 50)
+    with pytest.raises(UserError, match=r'2\.png cannot be read as a mask: .*exceeds limit'):
+        build(folder).read_classes(2)
+
+
 def test_the_data_set_stays_mmsegmentations():
     assert issubclass(ClusterCustomDataset, CustomDataset)
 
