@@ -654,6 +654,21 @@ def test_fits_that_are_switched_off_may_be_augmented(write, refuse):
     assert 'augmentation' not in message
 
 
+def test_sets_without_masks_are_told_what_is_missing(write, sample_data):
+    root = str(sample_data / 'coco' / 'val2017')
+    (suffix,) = {path.suffix for path in Path(root).iterdir()}
+    kind = "type='ClusterCustomDataset', classes=('a', 'b'), img_dir='.', pipeline=[]"
+    dataset = f'dict(_delete_=True, {kind}, data_root={root!r}, img_suffix={suffix!r})'
+    path = write(f'data = dict(val={dataset})', 'cnn')
+    with pytest.raises(ConfigError, match=r'data\.val\.ann_dir is missing'):
+        check_training(load_config(path))
+
+
+def test_a_module_of_a_package_that_is_absent_is_named(write, refuse):
+    message = refuse('train.py', write("model = dict(backbone=dict(type='mmclss.models.ResNet'))"))
+    assert "there is no package 'mmclss.models'" in message
+
+
 def test_a_first_image_that_is_damaged_is_skipped_where_the_config_says_so(write, sample_data):
     first = min((sample_data / 'coco' / 'train2017').iterdir())
     first.write_bytes(first.read_bytes()[:200])

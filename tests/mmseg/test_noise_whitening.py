@@ -132,6 +132,21 @@ def test_another_neck_is_refused(neck):
         train(build(neck), NoiseWhiteningHook())
 
 
+def test_each_part_that_a_checkpoint_lacks_is_fitted():
+    parts = ('neck.matrix', 'decode_head.conv_seg.weight')
+    weights = train(build(NECK), NoiseWhiteningHook(**HOOK), KMeansStartHook()).state_dict()
+    for lacking, kept in (parts, parts[::-1]):
+        model = build(NECK)
+        random = model.state_dict()[lacking].clone()
+        part = f'{lacking.partition(".")[0]}.'
+        model.allow_missing = (part,)
+        given = {name: one for name, one in weights.items() if not name.startswith(part)}
+        model.load_state_dict(given, strict=False)
+        after = train(model, NoiseWhiteningHook(**HOOK), KMeansStartHook(seed=5)).state_dict()
+        assert not torch.equal(after[lacking], random)
+        assert torch.equal(after[kept], weights[kept])
+
+
 def test_colours_of_cells_are_their_means_in_lab():
     img = Noise()[0]['img'][None]
     lab = mean_lab(img, (2, 3))
