@@ -19,12 +19,11 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm import tqdm
 
 from dynaseg.io.files import DAMAGE
-from dynaseg.mmseg.build import list_parts
 from dynaseg.mmseg.checks.errors import ConfigError
 from dynaseg.mmseg.checks.run import find_loading
 from dynaseg.mmseg.checks.settings import check_settings, load_with_options
 from dynaseg.mmseg.datasets import RegionEvaluationMixin
-from dynaseg.mmseg.training_data import build_dataloader, seeded
+from dynaseg.mmseg.training_data import build_dataloader, list_parts, seeded
 
 SUBSETS = ('train', 'val', 'test')
 SAMPLING = ('samples_per_gpu', 'drop_last', 'on_bad_image')  # of a loader's settings

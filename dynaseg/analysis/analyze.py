@@ -16,11 +16,12 @@ from dynaseg.analysis.probe import train_probe
 from dynaseg.analysis.survey import survey_clusters
 from dynaseg.io.files import take_evenly, write_file
 from dynaseg.io.names import ClusterNames, hash_file, read_names_of, write_names
-from dynaseg.mmseg.build import build_segmentor_from, list_parts
+from dynaseg.mmseg.build import build_segmentor_from
 from dynaseg.mmseg.checks.parts import check_dataset
 from dynaseg.mmseg.configs import load_config, name_config
 from dynaseg.mmseg.datasets import ClusterEvaluationMixin
 from dynaseg.mmseg.models import DynaSeg
+from dynaseg.mmseg.training_data import list_parts
 
 
 def analyze_clusters(

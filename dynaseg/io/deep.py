@@ -10,7 +10,7 @@ ORIENTATION_TAG = 0x0112  # of TIFF and EXIF
 _FULL_SCALES = (1, 255, 1023, 4095, 16383, 65535)
 _PROFILE_TAG = 34675  # of TIFF: an ICC profile
 _ALPHA = (1, 2)  # of TIFF's ExtraSamples: other bands are no transparency
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # of its PhotometricInterpretation
+WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # of its PhotometricInterpretation
 
 
 class UnsupportedTiffError(ValueError):
@@ -63,7 +63,7 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
     logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # what is damaged is an error here
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
-        if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
+        if page.photometric not in (WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
             raise UnsupportedTiffError(f'its colours are {page.photometric.name}')
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and page.imagewidth * page.imagelength > 2 * limit:
@@ -80,7 +80,7 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
     bands = bands.transpose(1, 2, 0, 3).reshape(page.imagelength, page.imagewidth, -1)
     number = 3 if bands.shape[2] >= 3 else 1
     pixels = to_8_bits(bands[..., :number])
-    if page.photometric == _WHITE_IS_ZERO:
+    if page.photometric == WHITE_IS_ZERO:
         pixels = 255 - pixels
     if page.extrasamples[:1] and page.extrasamples[0] in _ALPHA and bands.shape[2] > number:
         alpha = _scale_alpha(bands[..., number])

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError, features
 
 from dynaseg.io.deep import (
     ORIENTATION_TAG,
+    WHITE_IS_ZERO,
     UnsupportedTiffError,
     read_deep_header,
     read_deep_tiff,
@@ -173,19 +174,20 @@ def turn_back(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _open_upright(path: Path) -> Image.Image:
-    upright, is_inverted = None, False
+    upright = None
     try:
         with Image.open(path, formats=FORMATS) as image:
             is_deep = image.format == 'TIFF' and max(image.tag_v2.get(_BITS_TAG, (1,))) > 8
-            is_inverted = is_deep and image.tag_v2.get(_PHOTOMETRIC_TAG) == 0  # as Pillow has it
             try:
                 image.load()
                 upright = turn_upright(image)
             except DAMAGE:
                 if not is_deep:
                     raise
-        if not is_deep:
-            return upright
+            if not is_deep:
+                return upright
+            if image.tag_v2.get(_PHOTOMETRIC_TAG) == WHITE_IS_ZERO:
+                upright = None  # Pillow leaves it inverted
     except UnidentifiedImageError:
         with path.open('rb') as file:
             if file.read(4) not in _TIFF_MAGIC:
@@ -193,7 +195,7 @@ def _open_upright(path: Path) -> Image.Image:
     try:
         return turn_upright(read_deep_tiff(path))
     except UnsupportedTiffError as error:
-        if upright is None or is_inverted or _is_cut_off(upright):
+        if upright is None or _is_cut_off(upright):
             raise ImageReadError(path, str(error)) from error
         return upright
 

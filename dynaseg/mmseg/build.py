@@ -4,9 +4,7 @@ from os import PathLike
 import torch
 from mmcv import Config
 from mmcv.runner import load_checkpoint
-from mmseg.datasets import RepeatDataset
 from mmseg.models import build_segmentor
-from torch.utils.data import ConcatDataset, Dataset
 
 from dynaseg.device import find_device
 from dynaseg.mmseg.checks.errors import find_root
@@ -71,10 +69,3 @@ def build_segmentor_from(
         source = f'{name}: the weights' if checkpoint is None else checkpoint
         raise ValueError(f'{source}: cannot be loaded as a checkpoint: {error}') from error
     return segmentor.to(device).eval()
-
-
-def list_parts(dataset: Dataset) -> list[Dataset]:
-    """List the data sets that others repeat and join, each once, in order."""
-    if isinstance(dataset, ConcatDataset):
-        return [part for one in dataset.datasets for part in list_parts(one)]
-    return list_parts(dataset.dataset) if isinstance(dataset, RepeatDataset) else [dataset]

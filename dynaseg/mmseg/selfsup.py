@@ -10,9 +10,9 @@ from mmselfsup.datasets.builder import DATASOURCES
 from mmselfsup.datasets.data_sources.base import BaseDataSource
 from PIL import Image
 
-from dynaseg.mmseg.build import list_parts
 from dynaseg.mmseg.compat import repair_mmselfsup
 from dynaseg.mmseg.errors import UserError
+from dynaseg.mmseg.training_data import list_parts
 
 repair_mmselfsup()
 

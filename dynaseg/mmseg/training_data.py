@@ -197,8 +197,16 @@ class DrawnImages(Dataset):
         if not indices:
             return None
         images = dict(_find_image(self.dataset, index) for index in indices)
-        found = f'{len(images)} of {_count_images(self.dataset)} images could not be read'
+        number = sum(map(len, list_parts(self.dataset)))
+        found = f'{len(images)} of {number} images could not be read'
         return f'{found}: {name_some(list(images.values()))}'
+
+
+def list_parts(dataset: Dataset) -> list[Dataset]:
+    """List the data sets that others repeat and join, each once, in order."""
+    if isinstance(dataset, ConcatDataset):
+        return [part for one in dataset.datasets for part in list_parts(one)]
+    return list_parts(dataset.dataset) if isinstance(dataset, RepeatDataset) else [dataset]
 
 
 def _find_image(dataset: Dataset, index: int) -> tuple[tuple[int, int], str]:
@@ -211,15 +219,6 @@ def _find_image(dataset: Dataset, index: int) -> tuple[tuple[int, int], str]:
         return _find_image(dataset.datasets[part], index - first)
     infos = getattr(dataset, 'img_infos', None)
     return (id(dataset), index), infos[index]['filename'] if infos else str(index)
-
-
-def _count_images(dataset: Dataset) -> int:
-    """Count the images of a data set, those that it repeats once."""
-    if isinstance(dataset, RepeatDataset):
-        return _count_images(dataset.dataset)
-    if isinstance(dataset, ConcatDataset):
-        return sum(map(_count_images, dataset.datasets))
-    return len(dataset)
 
 
 class TrainingDataLoader(DataLoader):

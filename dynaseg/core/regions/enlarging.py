@@ -54,12 +54,9 @@ def enlarge_leaves(leaves: np.ndarray, image: np.ndarray) -> np.ndarray:
     scale = max(size / leaves.shape)
     contrast = CONTRAST if image.dtype == np.uint8 else CONTRAST / 255
     steps = max(1, math.ceil(math.log2(scale) - 1e-6)) if scale > 1 else 0
-    sizes = [
-        np.maximum(np.rint(size / 2**halvings).astype(int), leaves.shape)
-        for halvings in range(steps)
-    ]
     seen = [image]
-    for smaller in sizes[1:]:
+    for halvings in range(1, steps):
+        smaller = np.maximum(np.rint(size / 2**halvings).astype(int), leaves.shape)
         seen.append(shrink_image(seen[-1], tuple(smaller)))
     for colours in reversed(seen[:steps]):
         leaves = np.pad(_nearest(leaves, colours.shape[:2]), 1, constant_values=-1)

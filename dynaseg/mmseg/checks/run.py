@@ -17,7 +17,6 @@ from torch.utils.data import Dataset
 
 from dynaseg.io.files import DAMAGE, take_evenly
 from dynaseg.io.names import read_names_of
-from dynaseg.mmseg.build import list_parts
 from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
 from dynaseg.mmseg.checks.settings import (
@@ -31,7 +30,7 @@ from dynaseg.mmseg.checks.weights import list_random, read_weights, refuse_other
 from dynaseg.mmseg.configs import load_config, refuse_new_keys
 from dynaseg.mmseg.resume import LATEST
 from dynaseg.mmseg.scratch import PREFIX, initialise
-from dynaseg.mmseg.training_data import Draw, DrawnImages, Refusal
+from dynaseg.mmseg.training_data import Draw, DrawnImages, Refusal, list_parts
 
 NUM_MASKS = 20  # to read beforehand
 # What mistakes in a config raise; other errors are bugs and keep their traceback.
@@ -57,10 +56,13 @@ def check_command(config: Config, arguments: Namespace) -> None:
         load_config(config)  # which checks what options may have changed
     if hasattr(arguments, 'checkpoint'):
         _check_requests(arguments)
-        check_settings(config)
-        _check_drawing(config, arguments)
         check_testing(
-            config, arguments.checkpoint, arguments.eval or (), bool(arguments.format_only)
+            config,
+            arguments.checkpoint,
+            arguments.eval or (),
+            writes_maps=bool(arguments.format_only),
+            draws=bool(arguments.show or arguments.show_dir),
+            augments=bool(arguments.aug_test),
         )
     else:
         if arguments.load_from:
@@ -155,9 +157,9 @@ def _check_requests(arguments: Namespace) -> None:
         raise ConfigError('--show-dir and --show draw nothing with --launcher: test in one process')
 
 
-def _check_drawing(config: Config, arguments: Namespace) -> None:
+def _check_abilities(config: Config, draws: bool, augments: bool) -> None:
     """Check that a test can draw, or augment, what it is asked to."""
-    if arguments.show or arguments.show_dir:
+    if draws:
         loading = {'samples_per_gpu': 1, **config.get('data', {}).get('test_dataloader', {})}
         if loading['samples_per_gpu'] != 1:
             raise ConfigError(
@@ -165,7 +167,7 @@ def _check_drawing(config: Config, arguments: Namespace) -> None:
                 'and --show draw the labels of one image at a time; expected 1'
             )
     test_cfg = config.model.get('test_cfg') or {}
-    if arguments.aug_test and any(test_cfg.get(key) is not None for key in ('fit', 'regions')):
+    if augments and any(test_cfg.get(key) is not None for key in ('fit', 'regions')):
         raise ConfigError('--aug-test: test_cfg.fit and .regions exclude test-time augmentation')
 
 
@@ -174,6 +176,8 @@ def check_testing(
     checkpoint: str,
     metrics: list[str] | tuple[str, ...],
     writes_maps: bool = False,
+    draws: bool = False,
+    augments: bool = False,
 ) -> None:
     """Check a config and a checkpoint for testing.
 
@@ -182,11 +186,14 @@ def check_testing(
         checkpoint: the file, or ``scratch://SEED``.
         metrics: the metrics of ``--eval``.
         writes_maps: whether label maps are to be written, as ``--format-only`` says.
+        draws: whether labels are to be drawn, as ``--show-dir`` and ``--show`` say.
+        augments: whether images are to be augmented, as ``--aug-test`` says.
 
     Raises:
         ConfigError: for the first mistake.
     """
     check_settings(config)
+    _check_abilities(config, draws, augments)
     if 'test' not in config.get('data', {}):
         raise ConfigError('data.test is missing: a test needs images')
     if not isinstance(config.data.test, Mapping):

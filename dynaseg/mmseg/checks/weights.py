@@ -101,6 +101,19 @@ def compare_weights(
     return ', '.join(parts) or None
 
 
+def take_part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the weights whose names begin with a prefix, without it.
+
+    Examples:
+        >>> take_part({'backbone.a': 1, 'head.a': 2}, 'backbone')
+        {'a': 1}
+    """
+    start = f'{prefix.removesuffix(".")}.'
+    return {
+        name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)
+    }
+
+
 def refuse_other_segmentor(
     model: nn.Module,
     given: Mapping[str, Tensor],
@@ -166,20 +179,13 @@ def check_pretrained(model: nn.Module, allow_missing: Sequence[str] = ()) -> Non
                     f"{key}={path!r} holds a whole model: give init_cfg.prefix='backbone.' as well"
                 )
         if prefix is not None:
-            prefix = prefix if prefix.endswith('.') else f'{prefix}.'
-            given = {
-                name.removeprefix(prefix): value
-                for name, value in given.items()
-                if name.startswith(prefix)
-            }
+            given = take_part(given, prefix)
         inside = f'{place}.' if place else ''
         allowed = [
             name.removeprefix(inside) if name.startswith(inside) else ''
-            for name in allow_missing
+            for name in (allow_missing if part is module else ())  # others take all or none
             if name.startswith(inside) or inside.startswith(name)
         ]
-        if part is not module:  # which takes all of them or none
-            allowed = []
         difference = compare_weights(part.state_dict(), given, allowed)
         if difference:
             advice = f'\n{HOW_IN_PART}' if part is module else ''

@@ -240,10 +240,15 @@ class DynaSeg(
             The probabilities, (1, q, h, w), at the requested size, or at a smaller one of
             ``predict_pixels`` pixels.
         """
-        height, width = limited_size(size or img.shape[2:], self.predict_pixels)
+        img, meta = self._limit(img, size or img.shape[2:], meta or {})
+        return self.inference(img, [meta], rescale=True)
+
+    def _limit(self, img: Tensor, size: Sequence[int], meta: Mapping) -> tuple[Tensor, dict]:
+        """Limit an image, and the size at which it is labelled, to ``predict_pixels``."""
+        height, width = limited_size(size, self.predict_pixels)
         img = limit_size(img.float(), self.predict_pixels)
         shapes = {'ori_shape': (height, width, 3), 'img_shape': (*img.shape[2:], 3)}
-        return self.inference(img, [{'flip': False, **(meta or {}), **shapes}], rescale=True)
+        return img, {'flip': False, **meta, **shapes}
 
     def forward_test(
         self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs
@@ -333,14 +338,12 @@ class DynaSeg(
         self, imgs: Sequence[Tensor], img_metas: Sequence[Mapping], rescale: bool
     ) -> np.ndarray:
         size = img_metas[0]['ori_shape' if rescale else 'img_shape'][:2]
-        height, width = limited_size(size, self.predict_pixels)
         views, metas = [], []
         for img, meta in zip(imgs, img_metas, strict=True):
-            unpadded = img[:, :, : meta['img_shape'][0], : meta['img_shape'][1]]
-            view = limit_size(unpadded.float(), self.predict_pixels)
-            shapes = {'ori_shape': (height, width, 3), 'img_shape': (*view.shape[2:], 3)}
+            height, width = meta['img_shape'][:2]
+            view, meta = self._limit(img[:, :, :height, :width], size, meta)
             views.append(view)
-            metas.append([{**meta, **shapes}])
+            metas.append([meta])
         return self._decide_labels(self.inference_of_views(views, metas, rescale=True), size)
 
     def show_result(

@@ -8,6 +8,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from dynaseg.io.files import name_some
+from dynaseg.mmseg.checks.weights import take_part
 
 
 @BACKBONES.register_module()
@@ -108,12 +109,7 @@ class TimmFeatures(BaseModule):
                 checkpoint = checkpoint[key]
         checkpoint = {name.removeprefix('module.'): one for name, one in checkpoint.items()}
         if prefix:
-            start = f'{prefix.rstrip(".")}.'
-            checkpoint = {
-                name.removeprefix(start): one
-                for name, one in checkpoint.items()
-                if name.startswith(start)
-            }
+            checkpoint = take_part(checkpoint, prefix)
         unfit = [
             name
             for name, value in self.network.state_dict().items()
