@@ -130,8 +130,9 @@ GROUPS: dict[str, dict[str, Row]] = {
         'no band histograms': without(bands=0.0),
         'no orientation histogram': without(orientation=0.0),
         'no texture histograms': without(gradient=0.0, bands=0.0, orientation=0.0),
+        'no patterns': without(patterns=0.0),
         'no descriptors': without(  # at least one weight must be positive
-            colour=1e-9, gradient=0.0, bands=0.0, orientation=0.0
+            colour=1e-9, gradient=0.0, bands=0.0, orientation=0.0, patterns=0.0
         ),
         'no texture suppression': cost_without(texture=0.0),
         'area power 0': cost_without(area_power=0.0),

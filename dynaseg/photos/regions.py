@@ -9,7 +9,7 @@ import numpy as np
 from dynaseg.core.labels import connected_components
 from dynaseg.core.regions import RegionHierarchy, remove_small_regions
 from dynaseg.core.regions.graph import build_graph
-from dynaseg.core.regions.small_regions import Groups
+from dynaseg.core.regions.groups import Groups
 from dynaseg.predictor import Segmentation
 
 DETAIL = 0.5

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from dynaseg.core.regions.connecting import connect_regions
 from dynaseg.core.regions.cues import read_soft_maps
 from dynaseg.core.regions.descriptors import (
     Descriptors,
@@ -20,6 +21,7 @@ from dynaseg.core.regions.filters import lab_image
 from dynaseg.core.regions.graph import RegionGraph, build_graph
 from dynaseg.core.regions.hierarchy import RegionHierarchy
 from dynaseg.core.regions.merging import Regions, merge_regions
+from dynaseg.core.regions.patterns import describe_patterns
 from dynaseg.core.regions.settings import PLAIN, RegionSettings
 from dynaseg.core.regions.superpixels import make_superpixels
 from dynaseg.core.sizes import limited_size
@@ -83,8 +85,10 @@ def build_hierarchy(
         border_strengths(lab, edges, soft_maps, features, graph, settings),
     )
     parents, altitudes = merge_regions(regions, settings.cost)
-    leaves = enlarge_leaves(graph.leaves, image)
-    return RegionHierarchy(leaves, parents, altitudes, settings.middle)
+    hierarchy = RegionHierarchy(
+        enlarge_leaves(graph.leaves, image), parents, altitudes, settings.middle
+    )
+    return hierarchy if working is image else connect_regions(hierarchy)
 
 
 def check_image(image: np.ndarray) -> np.ndarray:
@@ -153,6 +157,8 @@ def describe(
         (weight, describe_feature(level, graph))
         for weight, level in zip(settings.features, features, strict=True)
     ]
+    if settings.patterns:
+        levels.append((settings.patterns, describe_patterns(lab, graph)))
     return Descriptors.join(histograms, levels, graph.leaves.size)
 
 

@@ -25,6 +25,7 @@ class RegionSettings:
         gradient: weight of the histogram of the gradient.
         bands: weight of the histograms of the differences of Gaussians.
         orientation: weight of the histogram of directions.
+        patterns: weight of the whitened local patterns.
         features: weight of each feature level, if there are any.
         cost: how these are combined with borders and areas into a cost.
         middle: the cost at detail .5.
@@ -42,9 +43,10 @@ class RegionSettings:
     gradient: float = 0.5
     bands: float = 0.3
     orientation: float = 0.3
+    patterns: float = 0.3
     features: tuple[float, ...] = ()
     cost: MergingCost = field(default_factory=MergingCost)
-    middle: float = 1.05
+    middle: float = 1.23
 
     def __post_init__(self) -> None:
         levels = len(self.features)
@@ -56,10 +58,11 @@ class RegionSettings:
         for name in ('max_pixels', 'min_depth', 'middle'):
             if not getattr(self, name) > 0:
                 raise ValueError(f'{name} must be positive, got {getattr(self, name)!r}')
-        weights = (self.colour, self.gradient, self.bands, self.orientation, *self.features)
+        weights = (self.colour, self.gradient, self.bands, self.orientation, self.patterns)
+        weights += self.features
         if not (min(weights) >= 0 and max(weights) > 0):
             raise ValueError(
-                f'colour, gradient, bands, orientation and features must be at least 0, '
+                f'colour, gradient, bands, orientation, patterns and features must be at least 0, '
                 f'and one of them positive, got {weights}'
             )
 
@@ -71,6 +74,7 @@ DEEP = replace(
     feature_contrast=0.3,
     colour=0.8,
     gradient=0.8,
+    patterns=0.0,
     features=(0.15, 0.45, 0.2, 0.5),
     cost=MergingCost(area_power=0.03, shape_power=0.05, texture=1.25),
     middle=2.5,

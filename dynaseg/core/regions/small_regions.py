@@ -3,6 +3,7 @@
 import numpy as np
 
 from dynaseg.core.regions.graph import build_graph
+from dynaseg.core.regions.groups import Groups
 from dynaseg.core.regions.hierarchy import RegionHierarchy
 from dynaseg.core.regions.superpixels import renumber
 
@@ -16,7 +17,7 @@ def remove_small_regions(hierarchy: RegionHierarchy, min_area: float) -> RegionH
     of all cuts then have that area, unless the whole image is smaller.
 
     Args:
-        hierarchy: whose superpixels are neighbours where they are merged.
+        hierarchy: whose regions are connected, as those of ``build_hierarchy`` are.
         min_area: minimum area, in pixels.
 
     Returns:
@@ -64,7 +65,7 @@ def _chain(
 def _longest_links(hierarchy: RegionHierarchy) -> np.ndarray:
     """Find for each merge the two leaves that share its longest border, (L - 1, 2).
 
-    Where two sides share none, as may happen with enlarged superpixels, it is a leaf of each.
+    Where two sides share none, in a hierarchy of other sources, it is a leaf of each.
     """
     graph = build_graph(hierarchy.leaves)
     nodes = hierarchy.common_nodes(*graph.borders.T) - hierarchy.num_leaves
@@ -75,22 +76,3 @@ def _longest_links(hierarchy: RegionHierarchy) -> np.ndarray:
     links = leaf_order[starts[children]]
     links[nodes[order]] = graph.borders[order]
     return links
-
-
-class Groups:
-    """Disjoint sets, each with its highest member as its root."""
-
-    def __init__(self, count: int) -> None:
-        self.above = list(range(count))
-
-    def find(self, member: int) -> int:
-        """Find the root of a member's set."""
-        while self.above[member] != member:
-            self.above[member] = self.above[self.above[member]]
-            member = self.above[member]
-        return member
-
-    def join(self, first: int, second: int) -> None:
-        """Join the sets of two members."""
-        low, high = sorted((self.find(first), self.find(second)))
-        self.above[low] = high

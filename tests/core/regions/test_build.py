@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from skimage.data import page
 from skimage.measure import label
 
 from dynaseg.core.regions.build import (
@@ -115,20 +116,20 @@ def test_each_descriptor_has_its_weight():
     np.testing.assert_array_equal(found.sums, np.concatenate(expected, axis=1))
 
 
-def test_soft_maps_strengthen_their_borders():
+@pytest.mark.parametrize('axis', [0, 1])
+def test_soft_maps_strengthen_their_borders(axis):
     """Of two equally strong edges that cross, a soft map sees one."""
-    image = np.full((60, 80, 3), 100, np.uint8)
-    image[:, 40:] += 40
+    image = np.full((60, 60, 3), 100, np.uint8)
+    image[:, 30:] += 40
     image[30:] += 40
-    left = (np.arange(40) < 20).astype(np.float32)
-    soft = np.stack([left, 1 - left])[:, None].repeat(30, axis=1)  # (2, 30, 40)
-    is_left = np.zeros((60, 80), dtype=bool)
-    is_left[:, :40] = True
-    without, with_map = (build_hierarchy(image, maps).cut_to(2) for maps in ([], [soft]))
-    assert overlap(with_map, is_left) == 1
-    assert overlap(without, is_left) < 0.6
+    first = np.zeros((30, 30), dtype=np.float32)
+    first.swapaxes(0, axis)[:15] = 1
+    soft = np.stack([first, 1 - first])  # (2, 30, 30)
+    is_first = np.kron(first, np.ones((2, 2))) > 0
+    regions = build_hierarchy(image, [soft]).cut_to(2)
+    assert overlap(regions, is_first) == 1
     same = build_hierarchy(image, [torch.from_numpy(soft)]).cut_to(2)
-    np.testing.assert_array_equal(same, with_map)
+    np.testing.assert_array_equal(same, regions)
 
 
 def test_features_part_what_looks_the_same():
@@ -192,4 +193,13 @@ def test_settings_are_checked():
     with pytest.raises(ValueError, match='contrast_level must be the index of one of 1 levels'):
         RegionSettings(feature_contrast=0.5, features=(1.0,))
     with pytest.raises(ValueError, match='one of them positive'):
-        RegionSettings(colour=0, gradient=0, bands=0, orientation=0)
+        RegionSettings(colour=0, gradient=0, bands=0, orientation=0, patterns=0)
+
+
+def test_regions_of_enlarged_superpixels_are_connected():
+    """Letters, whose thin strokes lose their neighbours when the page is enlarged."""
+    settings = replace(PLAIN, max_pixels=8000)
+    hierarchy = build_hierarchy(page(), settings=settings)
+    for count in range(1, hierarchy.num_leaves):
+        regions = hierarchy.cut_to(count)
+        assert label(regions, connectivity=1, background=-1).max() == count
