@@ -46,7 +46,7 @@ class RegionHierarchy:
     leaves: np.ndarray
     parents: np.ndarray
     altitudes: np.ndarray
-    middle: float = 1.05
+    middle: float = 1.23
 
     def __post_init__(self) -> None:
         leaves, parents, altitudes = self.leaves, self.parents, self.altitudes
