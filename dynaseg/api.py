@@ -15,7 +15,7 @@ from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
 from dynaseg.photos.exports import EXPORTS
 from dynaseg.photos.finding import find_images
-from dynaseg.photos.outputs import GEOTIFF_FOLDER, OUTPUTS, check_out_dir
+from dynaseg.photos.outputs import OUTPUTS, check_out_dir
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
 from dynaseg.photos.results import Results
 from dynaseg.photos.segment import Predictor, RunStoppedError, segment_files
@@ -242,7 +242,7 @@ def segment_images(
     others = Counter()
     files = find_images(
         inputs,
-        exclude=[Path(out_dir, folder) for folder in (*OUTPUTS, GEOTIFF_FOLDER)],
+        exclude=[Path(out_dir, folder) for folder in OUTPUTS],
         on_other=lambda path: others.update([Path(path).suffix.lower() or 'without a suffix']),
     )
     if others:

@@ -19,14 +19,14 @@ from dynaseg.core.regions.labels import find_region_labels
 from dynaseg.io.files import atomic_write, write_file
 from dynaseg.io.reading import read_header, turn_back
 from dynaseg.io.writing import read_label_map
-from dynaseg.photos.outputs import GEOTIFF_FOLDER, output_paths
+from dynaseg.photos.outputs import GEOTIFF_FOLDER, SOFTWARE, output_paths
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
 COCO_NAME = 'coco.json'
 INFO = {'info': {'description': 'regions by DynaSeg'}}
-SOFTWARE = {'TIFFTAG_SOFTWARE': 'DynaSeg'}
+SOFTWARE_TAG = {'TIFFTAG_SOFTWARE': SOFTWARE}
 CATEGORY = {'id': 1, 'name': 'region', 'supercategory': 'region'}
 TOLERANCE = 0.4  # pixels by which polygons may leave the outline; .5 would lose single pixels
 
@@ -227,7 +227,7 @@ def check_geotiff(out_dir: Path, files: Iterable[Path]) -> None:
     """
     rasterio = _import_rasterio()
     for path in sorted((out_dir / GEOTIFF_FOLDER).glob('*.tif')):
-        if not SOFTWARE.items() <= _read_tags(rasterio, path).items():
+        if not SOFTWARE_TAG.items() <= _read_tags(rasterio, path).items():
             raise ValueError(_describe_foreign(path))
     if not any(_read_georeference(rasterio, file) for file in files):
         raise ValueError('none of the images has a georeference to be kept in a GeoTIFF')
@@ -262,7 +262,7 @@ def export_geotiff(out_dir: Path, records: Iterable[dict], names: Sequence[str] 
         with rasterio.MemoryFile() as memory:
             with memory.open(driver='GTiff', compress='lzw', **settings) as file:
                 file.write(regions, 1)
-                file.update_tags(**SOFTWARE)
+                file.update_tags(**SOFTWARE_TAG)
             write_file(folder / f'{record["name"]}.tif', memory.read())
     return folder
 

@@ -91,6 +91,6 @@ def test_cut_outs_and_exports_are_no_input(picture, tmp_path):
     cut(picture, tmp_path / 'outputs')
     segment_images(picture, tmp_path / 'outputs', device='cpu')
     (tmp_path / 'outputs/geotiff').mkdir()
-    save(tmp_path / 'outputs/geotiff/a.tif', (0, 0, 0))
+    Image.new('L', (8, 6)).save(tmp_path / 'outputs/geotiff/a.tif', software='DynaSeg')
     save(tmp_path / 'outputs/assets/legend.jpg', (0, 0, 0))
     assert find_images(tmp_path) == [picture]

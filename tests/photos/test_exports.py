@@ -18,6 +18,7 @@ from dynaseg.photos.exports import (
     export_coco,
     export_geotiff,
 )
+from dynaseg.photos.outputs import is_output_folder
 from dynaseg.photos.segment import RunStoppedError
 
 ORIGIN = (500_000, 4_600_000, 10, 10)  # west and north in metres, and the size of a pixel
@@ -86,6 +87,7 @@ def test_georeferences_are_kept(tmp_path, photos, field):
     rasterio = pytest.importorskip('rasterio')
     folder = export_geotiff(tmp_path / 'out', run(photos, tmp_path / 'out'))
     assert [path.name for path in folder.iterdir()] == ['field.tif']
+    assert is_output_folder(folder)
     with rasterio.open(folder / 'field.tif') as file:
         assert file.crs == rasterio.CRS.from_epsg(32633)
         assert file.transform == rasterio.transform.from_origin(*ORIGIN)
