@@ -189,8 +189,10 @@ def segment_images(
             files by the same paths; they segment in place of this machine, with the same results.
         export: formats of other tools that the regions are written in as well: ``'coco'``
             (:func:`dynaseg.photos.exports.export_coco`) and ``'geotiff'``
-            (:func:`dynaseg.photos.exports.export_geotiff`). Whether they can be written is checked
-            before the first image is segmented.
+            (:func:`dynaseg.photos.exports.export_geotiff`). COCO's one file holds all images of
+            ``out_dir`` that have these settings, whichever call segmented them. Whether they can be
+            written is checked before the first image is segmented; an earlier one that is not
+            written again though images changed is reported.
         cfg_options: see :func:`load_predictor`.
         names: see :func:`load_predictor`.
 
@@ -266,9 +268,15 @@ def segment_images(
             workers=1 if on_gpu else workers,
             scheduler=scheduler,
         )
-        for name in export:
+        for name, exporter in EXPORTS.items():
+            if name not in export:
+                if results.has_changed and exporter.is_own(out_dir / exporter.place):
+                    path = out_dir / exporter.place
+                    print(f'{path} is of before: --export {name} writes it again', file=sys.stderr)
+                continue
+            exported = results.list_current() if exporter.is_joint else records
             try:
-                path = EXPORTS[name].write(out_dir, records, settings.get('label_names', ()))
+                path = exporter.write(out_dir, exported, settings.get('label_names', ()))
             except OSError as error:
                 segmented = sum('error' not in record for record in records)
                 raise RunStoppedError(error, segmented) from error
