@@ -49,9 +49,9 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
         path: the file.
 
     Returns:
-        Its first three bands or, where there are fewer, its first one: RGB or grey, or RGBA where
-        a band is its transparency; scaled by :func:`to_8_bits`, all bands alike. Its EXIF data has
-        the orientation, and its ``info`` the ICC profile, if there is one.
+        Its first three bands or, where there are fewer, its first one: RGB or grey, with alpha
+        where a band is its transparency; scaled by :func:`to_8_bits`, all bands alike. Its EXIF
+        data has the orientation, and its ``info`` the ICC profile, if there is one.
 
     Raises:
         UnsupportedTiffError: if its colours are of another kind, or its compression needs
@@ -83,8 +83,7 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
     if page.photometric == WHITE_IS_ZERO:
         pixels = 255 - pixels
     if page.extrasamples[:1] and page.extrasamples[0] in _ALPHA and bands.shape[2] > number:
-        alpha = _scale_alpha(bands[..., number])
-        pixels = np.dstack([np.repeat(pixels, 3 // number, axis=2), alpha])
+        pixels = np.dstack([pixels, _scale_alpha(bands[..., number])])
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     image.getexif()[ORIENTATION_TAG] = orientation
     if isinstance(profile, bytes):

@@ -224,10 +224,18 @@ def _read_orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith(('I', 'F')):
-        grey = to_8_bits(np.asarray(image))
-        return np.repeat(grey[..., None], 3, axis=2)
+        profile = image.info.get('icc_profile')
+        image = Image.fromarray(to_8_bits(np.asarray(image)))
+        image.info['icc_profile'] = profile
     if image.has_transparency_data:
-        image = _to_srgb(image.convert('RGBA'))
+        is_grey = image.mode in ('L', 'LA')
+        image = image.convert('RGBA')
+        if is_grey:  # which its profile is of
+            alpha = image.getchannel('A')
+            image = _to_srgb(image.getchannel('R')).convert('RGB')
+            image.putalpha(alpha)
+        else:
+            image = _to_srgb(image)
         image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
     elif image.mode == 'P':
         image = image.convert('RGB')
@@ -237,12 +245,14 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 def _to_srgb(image: Image.Image) -> Image.Image:
     """Bring colours of an embedded profile, such as a phone's Display P3, to sRGB."""
     content = image.info.get('icc_profile')
-    if not content or image.mode not in ('RGB', 'RGBA', 'CMYK'):
+    if not content or image.mode not in ('L', 'RGB', 'RGBA', 'CMYK'):
         return image
     try:
         profile = ImageCms.getOpenProfile(io.BytesIO(content))
         if 'sRGB' in ImageCms.getProfileDescription(profile):
             return image
+        if image.mode == 'L' and profile.profile.xcolor_space.strip() != 'GRAY':
+            image = image.convert('RGB')
         mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
         return ImageCms.profileToProfile(
             image, profile, ImageCms.createProfile('sRGB'), outputMode=mode
