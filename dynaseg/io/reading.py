@@ -70,7 +70,7 @@ if limit_text := os.environ.get(LIMIT_VARIABLE):  # which processes that read si
     Image.MAX_IMAGE_PIXELS = None if math.isinf(limit) else max(int(limit * 1e6 / 2), 1)
 
 
-def read_image(path: str | PathLike) -> np.ndarray:
+def read_image(path: str | PathLike, apply_profile: bool = True) -> np.ndarray:
     """Read a photograph as it is meant to be seen.
 
     JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF (where Pillow has it) and HEIC (where pillow-heif is
@@ -85,6 +85,7 @@ def read_image(path: str | PathLike) -> np.ndarray:
 
     Args:
         path: the file.
+        apply_profile: whether to bring colours to sRGB; otherwise values are as they are stored.
 
     Returns:
         RGB image, uint8, (H, W, 3).
@@ -111,7 +112,10 @@ def read_image(path: str | PathLike) -> np.ndarray:
             raise ImageReadError(path, 'the file is empty')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Pillow's on metadata that is damaged or unknown
-            return _to_rgb(_open_upright(path))
+            image = _open_upright(path)
+            if not apply_profile:
+                image.info.pop('icc_profile', None)
+            return _to_rgb(image)
     except ImageReadError:
         raise
     except UnidentifiedImageError as error:
@@ -215,6 +219,32 @@ def turn_upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def to_srgb(image: Image.Image) -> Image.Image:
+    """Bring colours of an embedded profile, such as a phone's Display P3, to sRGB.
+
+    Args:
+        image: grey, RGB, RGBA or CMYK; of other modes it is returned as it is.
+
+    Returns:
+        The image as RGB or RGBA, or as it is where it has no profile or a damaged one, or is sRGB.
+    """
+    content = image.info.get('icc_profile')
+    if not content or image.mode not in ('L', 'RGB', 'RGBA', 'CMYK'):
+        return image
+    try:
+        profile = ImageCms.getOpenProfile(io.BytesIO(content))
+        if 'sRGB' in ImageCms.getProfileDescription(profile):
+            return image
+        if image.mode == 'L' and profile.profile.xcolor_space.strip() != 'GRAY':
+            image = image.convert('RGB')
+        mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
+        return ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile('sRGB'), outputMode=mode
+        )
+    except (ImageCms.PyCMSError, OSError):  # a damaged profile costs only itself
+        return image
+
+
 def _read_orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(ORIENTATION_TAG, 1)
@@ -232,30 +262,11 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
         image = image.convert('RGBA')
         if is_grey:  # which its profile is of
             alpha = image.getchannel('A')
-            image = _to_srgb(image.getchannel('R')).convert('RGB')
+            image = to_srgb(image.getchannel('R')).convert('RGB')
             image.putalpha(alpha)
         else:
-            image = _to_srgb(image)
+            image = to_srgb(image)
         image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
     elif image.mode == 'P':
         image = image.convert('RGB')
-    return np.array(_to_srgb(image).convert('RGB'))
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """Bring colours of an embedded profile, such as a phone's Display P3, to sRGB."""
-    content = image.info.get('icc_profile')
-    if not content or image.mode not in ('L', 'RGB', 'RGBA', 'CMYK'):
-        return image
-    try:
-        profile = ImageCms.getOpenProfile(io.BytesIO(content))
-        if 'sRGB' in ImageCms.getProfileDescription(profile):
-            return image
-        if image.mode == 'L' and profile.profile.xcolor_space.strip() != 'GRAY':
-            image = image.convert('RGB')
-        mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
-        return ImageCms.profileToProfile(
-            image, profile, ImageCms.createProfile('sRGB'), outputMode=mode
-        )
-    except (ImageCms.PyCMSError, OSError):  # a damaged profile costs only itself
-        return image
+    return np.array(to_srgb(image).convert('RGB'))

@@ -434,14 +434,6 @@ def test_a_tiff_that_cannot_be_read_says_why(tmp_path, picture, monkeypatch):
         read_image(path)
 
 
-@pytest.fixture
-def swapped_profile():
-    """A profile of sRGB's, but for its name, in which red is meant as blue and blue as red."""
-    content = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
-    content = content.replace('sRGB'.encode('utf-16-be'), 'mine'.encode('utf-16-be'))
-    return content.replace(b'rXYZ', b'....').replace(b'bXYZ', b'rXYZ').replace(b'....', b'bXYZ')
-
-
 @pytest.mark.parametrize(
     ('name', 'mode'),
     [('a.png', mode) for mode in ('RGB', 'RGBA', 'P')]
