@@ -11,8 +11,10 @@ from PIL import Image, ImageCms, UnidentifiedImageError, features
 
 from dynaseg.io.deep import (
     ORIENTATION_TAG,
+    RAW,
     WHITE_IS_ZERO,
     UnsupportedTiffError,
+    is_raw,
     read_deep_header,
     read_deep_tiff,
     to_8_bits,
@@ -91,9 +93,10 @@ def read_image(path: str | PathLike, apply_profile: bool = True) -> np.ndarray:
         RGB image, uint8, (H, W, 3).
 
     Raises:
-        ImageReadError: if the file is absent, empty, damaged, truncated, of another format, or
-            has more pixels than Pillow allows (2 * Image.MAX_IMAGE_PIXELS), a bomb perhaps; the
-            environment variable DYNASEG_MAX_MEGAPIXELS sets another limit.
+        ImageReadError: if the file is absent, empty, damaged, truncated, of another format, camera
+            raw in a TIFF (which begins with a thumbnail), or has more pixels than Pillow allows
+            (2 * Image.MAX_IMAGE_PIXELS), a bomb perhaps; the environment variable
+            DYNASEG_MAX_MEGAPIXELS sets another limit.
         MemoryError: if it does not fit the memory that is free.
 
     Examples:
@@ -181,7 +184,10 @@ def _open_upright(path: Path) -> Image.Image:
     upright = None
     try:
         with Image.open(path, formats=FORMATS) as image:
-            is_deep = image.format == 'TIFF' and max(image.tag_v2.get(_BITS_TAG, (1,))) > 8
+            is_tiff = image.format == 'TIFF'
+            if is_tiff and is_raw(path, image.tag_v2.get):
+                raise ImageReadError(path, RAW)
+            is_deep = is_tiff and max(image.tag_v2.get(_BITS_TAG, (1,))) > 8
             try:
                 image.load()
                 upright = turn_upright(image)

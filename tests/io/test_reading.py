@@ -411,6 +411,32 @@ def test_white_may_be_zero(tmp_path, number_format):
     assert image[0, :, 0].tolist() == [255, 0]
 
 
+@pytest.mark.parametrize('number_format', [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ('name', 'tags'),
+    [
+        ('a.dng', [(50706, 'B', 4, (1, 4, 0, 0), True)]),
+        ('renamed.tif', [(50706, 'B', 4, (1, 4, 0, 0), True)]),
+        ('a.NEF', []),
+        ('a.cr2', []),
+        ('thumbnail.tif', [(254, 'I', 1, 1, True)]),
+    ],
+)
+def test_camera_raw_is_no_thumbnail(tmp_path, picture, number_format, name, tags):
+    path = tmp_path / name
+    tifffile.imwrite(path, picture.astype(number_format), photometric='rgb', extratags=tags)
+    with pytest.raises(ImageReadError, match=f'{name}: camera raw, .*: convert it first'):
+        read_image(path)
+
+
+def test_later_pictures_of_a_tiff_may_be_thumbnails(tmp_path, picture):
+    path = tmp_path / 'a.tif'
+    with tifffile.TiffWriter(path) as file:
+        file.write(picture, photometric='rgb')
+        file.write(picture[::2, ::2], photometric='rgb', subfiletype=1)
+    assert (read_image(path) == picture).all()
+
+
 def test_large_integers_are_not_negative(tmp_path):
     values = np.array([[0, 3_000_000_000]], np.uint32)
     image = read_image(write_tiff(tmp_path, values, photometric='minisblack'))
