@@ -105,7 +105,7 @@ def read_cut_outs(out_dir: Path) -> dict[Path, str]:
         with suppress(ValueError, KeyError, TypeError):  # of one that was cut off
             note = json.loads(line)
             if Path(note['name']).name == note['name']:
-                known[Path(note['file'])] = note['name']
+                known[Path(os.path.abspath(note['file']))] = note['name']
     return known
 
 
