@@ -108,6 +108,8 @@ def read_image(path: str | PathLike, apply_profile: bool = True) -> np.ndarray:
     """
     path = Path(path)
     try:
+        if path.is_dir():
+            os.scandir(path).close()  # whose error says why it comes here, rather than its files
         # Opening a pipe or a device would wait for ever.
         if path.exists() and not path.is_file():
             raise ImageReadError(path, 'not a file')

@@ -112,7 +112,10 @@ class Results:
         record = self._records[number]
         if 'error' in record:
             return False
-        unchanged = file.is_file() and describe_file(file).items() <= record.items()
+        try:
+            unchanged = file.is_file() and describe_file(file).items() <= record.items()
+        except OSError:  # its record will say so
+            return False
         return unchanged and are_as_recorded(self.out_dir, record)
 
     def list_current(self) -> Iterator[dict]:

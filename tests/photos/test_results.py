@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -237,6 +239,23 @@ def test_outputs_are_not_segmented_by_a_later_run(tmp_path, photos):
     assert len(run(f'{tmp_path}/**/*.png', tmp_path / 'other')) == 5
     with pytest.raises(ValueError, match='labels holds outputs of an earlier run: name single'):
         find_images([photos, photos / 'segmented/labels'])
+
+
+def test_a_photograph_that_cannot_be_reached_any_more_is_skipped(tmp_path, photos, monkeypatch):
+    run(photos, tmp_path / 'out')
+    stat = os.stat
+
+    def refuse(path, **options):
+        if Path(path) == photos / 'b.png':
+            raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+        return stat(path, **options)
+
+    nothing = Counting()
+    with monkeypatch.context() as patch:
+        patch.setattr('os.stat', refuse)
+        records = run([photos / f'{name}.png' for name in 'abc'], tmp_path / 'out', nothing)
+    assert [record.get('error') for record in records] == [None, 'Permission denied', None]
+    assert nothing.calls == 0
 
 
 def test_an_empty_file_of_records_is_begun(tmp_path, photos):
