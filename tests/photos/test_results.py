@@ -71,6 +71,8 @@ def test_pages_are_of_a_hundred_images_and_only_stale_ones_are_written(tmp_path)
     assert 'href="index-2.html"' in texts[0]
     assert 'href="index-3.html"' not in texts[0]
     assert f'{2 * PAGE_SIZE + 1} skipped' in texts[0]
+    assert not any('skipped' in text.partition('<main>')[0] for text in texts[1:])
+    assert '<p>Page 2</p>' in texts[1]
 
 
 def test_pages_that_an_interrupted_run_left_out_are_written_by_the_next(tmp_path, monkeypatch):
