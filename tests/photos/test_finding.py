@@ -149,6 +149,16 @@ def test_known_names_are_kept_whatever_comes_before():
     assert second == {Path('b/x.jpg'): 'x', Path('a/x.jpg'): 'x-2'}
 
 
+def test_names_are_no_folders(tmp_path):
+    files = [tmp_path / name for name in ('..jpg', '...png', '....png', '_.png')]
+    for file in files:
+        Image.new('RGB', (8, 6)).save(file, 'PNG')
+    for _ in range(2):
+        records = segment_images(files, tmp_path / 'out', device='cpu')
+        assert [record['name'] for record in records] == ['_', '__', '...', '_-2']
+    assert all((tmp_path / f'out/regions/{record["name"]}.png').is_file() for record in records)
+
+
 def test_names_are_text_and_short():
     undecodable = Path(os.fsdecode(b'caf\xe9.jpg'))
     long = Path('é' * 120 + '.jpg')
