@@ -199,9 +199,10 @@ def segment_images(
     Returns:
         One record per image, in the order of ``inputs``: ``file`` (absolute path), ``name``,
         ``bytes`` and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in
-        pixels), ``regions`` and the ``detail`` that shows so many, ``clusters`` (how many there are
-        in the image), of a trained network the ``shares`` of the image that they have, by name, and
-        ``examples`` (where each is to be seen: [x, y, radius] in pixels), ``iterations``,
+        pixels), ``regions`` and the ``detail`` that shows so many (or a few more, where ``regions``
+        was given and merges cost the same: no detail tells them apart), ``clusters`` (how many
+        there are in the image), of a trained network the ``shares`` of the image that they have, by
+        name, and ``examples`` (where each is to be seen: [x, y, radius] in pixels), ``iterations``,
         ``stop_reason`` and ``min_clusters`` (as in :class:`dynaseg.core.Fit`, or 'trained'),
         ``clusters_by_iteration`` (from before the first), ``seconds`` (of segmenting and writing;
         images of a batch share the former). One that was skipped has ``file``, ``name`` and

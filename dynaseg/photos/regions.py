@@ -96,6 +96,8 @@ def measure_steps(hierarchy: RegionHierarchy) -> np.ndarray:
 def find_detail(steps: np.ndarray, regions: int) -> float:
     """Find the least detail, to four digits, that shows so many regions of a hierarchy.
 
+    It shows a few more where merges cost the same, to four digits.
+
     Args:
         steps: as :func:`measure_steps` gives them, (L - 1,).
         regions: 1 to L.
