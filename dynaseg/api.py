@@ -15,7 +15,7 @@ from dynaseg.device import find_device
 from dynaseg.io.reading import read_image
 from dynaseg.photos.exports import EXPORTS
 from dynaseg.photos.finding import find_images
-from dynaseg.photos.outputs import GEOTIFF_FOLDER, OUTPUTS, check_out_dir
+from dynaseg.photos.outputs import OUTPUTS, check_out_dir
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
 from dynaseg.photos.results import Results
 from dynaseg.photos.segment import Predictor, RunStoppedError, segment_files
@@ -189,17 +189,20 @@ def segment_images(
             files by the same paths; they segment in place of this machine, with the same results.
         export: formats of other tools that the regions are written in as well: ``'coco'``
             (:func:`dynaseg.photos.exports.export_coco`) and ``'geotiff'``
-            (:func:`dynaseg.photos.exports.export_geotiff`). Whether they can be written is checked
-            before the first image is segmented.
+            (:func:`dynaseg.photos.exports.export_geotiff`). COCO's one file holds all images of
+            ``out_dir`` that have these settings, whichever call segmented them. Whether they can be
+            written is checked before the first image is segmented; an earlier one that is not
+            written again though images changed is reported.
         cfg_options: see :func:`load_predictor`.
         names: see :func:`load_predictor`.
 
     Returns:
         One record per image, in the order of ``inputs``: ``file`` (absolute path), ``name``,
         ``bytes`` and ``modified`` (the file's, in nanoseconds), ``size`` ([width, height] in
-        pixels), ``regions`` and the ``detail`` that shows so many, ``clusters`` (how many there are
-        in the image), of a trained network the ``shares`` of the image that they have, by name, and
-        ``examples`` (where each is to be seen: [x, y, radius] in pixels), ``iterations``,
+        pixels), ``regions`` and the ``detail`` that shows so many (or a few more, where ``regions``
+        was given and merges cost the same: no detail tells them apart), ``clusters`` (how many
+        there are in the image), of a trained network the ``shares`` of the image that they have, by
+        name, and ``examples`` (where each is to be seen: [x, y, radius] in pixels), ``iterations``,
         ``stop_reason`` and ``min_clusters`` (as in :class:`dynaseg.core.Fit`, or 'trained'),
         ``clusters_by_iteration`` (from before the first), ``seconds`` (of segmenting and writing;
         images of a batch share the former). One that was skipped has ``file``, ``name`` and
@@ -242,7 +245,7 @@ def segment_images(
     others = Counter()
     files = find_images(
         inputs,
-        exclude=[Path(out_dir, folder) for folder in (*OUTPUTS, GEOTIFF_FOLDER)],
+        exclude=[Path(out_dir, folder) for folder in OUTPUTS],
         on_other=lambda path: others.update([Path(path).suffix.lower() or 'without a suffix']),
     )
     if others:
@@ -266,9 +269,15 @@ def segment_images(
             workers=1 if on_gpu else workers,
             scheduler=scheduler,
         )
-        for name in export:
+        for name, exporter in EXPORTS.items():
+            if name not in export:
+                if results.has_changed and exporter.is_own(out_dir / exporter.place):
+                    path = out_dir / exporter.place
+                    print(f'{path} is of before: --export {name} writes it again', file=sys.stderr)
+                continue
+            exported = results.list_current() if exporter.is_joint else records
             try:
-                path = EXPORTS[name].write(out_dir, records, settings.get('label_names', ()))
+                path = exporter.write(out_dir, exported, settings.get('label_names', ()))
             except OSError as error:
                 segmented = sum('error' not in record for record in records)
                 raise RunStoppedError(error, segmented) from error

@@ -103,6 +103,7 @@ def segment(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from dynaseg.api import segment_images  # after parsing: it takes a second to import
+        from dynaseg.io.pages import show_text
 
         options = vars(args).copy()
         skip_ok = options.pop('skip_ok')
@@ -128,7 +129,8 @@ def segment(args: argparse.Namespace) -> int:
         )
         return 3
     skipped = sum('error' in record for record in records)
-    print(f'{len(records) - skipped} of {len(records)} images segmented: {args.out_dir}/index.html')
+    place = show_text(f'{args.out_dir}/index.html')
+    print(f'{len(records) - skipped} of {len(records)} images segmented: {place}')
     return 1 if skipped and not skip_ok else 0
 
 
@@ -182,6 +184,7 @@ def cut(args: argparse.Namespace) -> int:
     """Cut out what the arguments ask for; returns the exit status."""
     try:
         from dynaseg.guided import cut_out
+        from dynaseg.io.pages import show_text
 
         paths = cut_out(**vars(args))
     except KeyboardInterrupt:
@@ -190,7 +193,7 @@ def cut(args: argparse.Namespace) -> int:
     except (ImportError, OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    print(f'subject cut out: {" ".join(map(str, paths))}')
+    print(f'subject cut out: {" ".join(map(show_text, paths))}')
     return 0
 
 

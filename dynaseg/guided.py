@@ -59,10 +59,11 @@ def segment_marked(
         >>> segment_marked(image, [Mark(0, [(2, 2)]), Mark(1, [(14, 6)])], device='cpu')[0]
         array([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1], dtype=int32)
     """
+    file = image if isinstance(image, (str, PathLike)) else None
     image = load_image(image)
     size = image.shape[:2]
     if isinstance(marks, (str, PathLike)):
-        marks = read_marks(marks, image)
+        marks = read_marks(marks, image, file)
     elif not isinstance(marks, np.ndarray):
         marks = draw_marks(marks, size)
     predictor, _ = load_predictor(device=device, seed=seed)
@@ -121,7 +122,7 @@ def _cut_out(
         size,
     )
     if marks is not None:
-        drawn = np.where(drawn >= 0, drawn, read_marks(marks, pixels))
+        drawn = np.where(drawn >= 0, drawn, read_marks(marks, pixels, image))
     found = set(np.unique(drawn).tolist()) - {-1}
     lacking = [words for label, words in NEEDED.items() if label not in found]
     if lacking and keep and drop:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 ROOT = Path(__file__).resolve().parents[1]
 ORIENTATION = 0x0112
@@ -87,6 +87,14 @@ def start_browser():
     yield start
     for driver in drivers:
         driver.quit()
+
+
+@pytest.fixture
+def swapped_profile():
+    """A profile of sRGB's, but for its name, in which red is meant as blue and blue as red."""
+    content = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+    content = content.replace('sRGB'.encode('utf-16-be'), 'mine'.encode('utf-16-be'))
+    return content.replace(b'rXYZ', b'....').replace(b'bXYZ', b'rXYZ').replace(b'....', b'bXYZ')
 
 
 def encode(image, file_format, **options):

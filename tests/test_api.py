@@ -137,6 +137,21 @@ def test_unfit_choices_of_regions_are_refused(photo, choice, message):
         segment_image(photo, device='cpu', **choice)
 
 
+def test_choices_of_regions_may_be_numbers_of_numpy(photo, tmp_path):
+    Image.fromarray(photo).save(tmp_path / 'a.png')
+    (record,) = segment_images(
+        tmp_path / 'a.png',
+        tmp_path / 'out',
+        device='cpu',
+        regions=np.int64(3),
+        detail=np.float32(0.5),
+        min_area=np.float64(0.001),
+    )
+    assert record['regions'] == 3
+    options = {'regions': 3, 'min_area': 0.001, 'detail': 0.5}
+    assert segment_images(tmp_path / 'a.png', tmp_path / 'out', device='cpu', **options) == [record]
+
+
 def test_the_seed_decides_the_weights_and_leaves_the_generator_alone():
     torch.manual_seed(5)
     expected = torch.rand(4)

@@ -212,6 +212,17 @@ def test_a_subject_is_cut_out_by_a_painted_png(square, tmp_path):
     assert 890 <= (mask == 255).sum() <= 900
 
 
+def test_a_folder_whose_name_is_no_text_is_shown(square, tmp_path, capsys):
+    out = tmp_path / os.fsdecode(b'caf\xe9')
+    assert main(['segment', str(square), '--device', 'cpu', '--out-dir', str(out)]) == 0
+    arguments = ['--keep', '30,20', '--drop', '5,5', '--out-dir', str(out)]
+    assert main(['cut', str(square), *arguments]) == 0
+    text = capsys.readouterr().out
+    text.encode('utf-8')
+    assert 'caf\N{REPLACEMENT CHARACTER}/index.html' in text
+    assert 'caf\N{REPLACEMENT CHARACTER}/cutouts/square.png' in text
+
+
 def test_a_photograph_that_memory_does_not_do_for_is_one_line(square, monkeypatch, capsys):
     def read(path):
         raise MemoryError

@@ -33,7 +33,7 @@ ALLOWED = {
     'api': {'core', 'io', 'predictor', 'device', 'version', 'mmseg', 'photos'},
     'guided': {'api', 'core', 'io', 'predictor', 'device', 'photos'},
     'app': {'api', 'core', 'io', 'photos'},
-    'cli': {'api', 'app', 'guided'},
+    'cli': {'api', 'app', 'guided', 'io'},
     '': {'api', 'guided', 'version'},
 }
 

@@ -10,7 +10,7 @@ from mmseg.datasets import build_dataset
 from mmseg.datasets.builder import DATASETS
 
 from dynaseg.analysis.comparison import Comparison
-from dynaseg.analysis.naming import build_evaluated, name_by_labels
+from dynaseg.analysis.naming import build_evaluated, check_replaceable, name_by_labels
 from dynaseg.analysis.naming_page import write_naming_page
 from dynaseg.analysis.probe import train_probe
 from dynaseg.analysis.survey import survey_clusters
@@ -61,7 +61,7 @@ def analyze_clusters(
         naming_images: number of images, evenly spaced, on the naming page; 0 for no page.
         names: file with names of the clusters (:mod:`dynaseg.io.names`) that the page starts with.
         names_from_labels: if N is positive, names are derived from the labels of every N-th image
-            of ``data.train``, and written to ``names.json``.
+            of ``data.train``, and written to ``names.json``, which no person may have made.
         without_labels: make only the naming page, and read no labels even if there are some, so
             that whoever names clusters by pictures sees no figures first.
 
@@ -74,8 +74,9 @@ def analyze_clusters(
 
     Raises:
         FileNotFoundError: if the config, the checkpoint, the names or the data are missing.
-        ValueError: if a setting is invalid, a request needs classes that the data do not have, or
-            the segmentor is fitted to each image, so that no cluster belongs to the data set.
+        ValueError: if a setting is invalid, a request needs classes that the data do not have, a
+            ``names.json`` that was not made from labels would be replaced, or the segmentor is
+            fitted to each image, so that no cluster belongs to the data set.
     """
     counts = {
         'num_pictures': num_pictures,
@@ -90,6 +91,9 @@ def analyze_clusters(
         raise ValueError('names and names_from_labels exclude each other')
     if without_labels and (probe_pixels or names_from_labels):
         raise ValueError('probe_pixels and names_from_labels need labels: omit without_labels')
+    out_dir = Path(out_dir)
+    if names_from_labels:
+        check_replaceable(out_dir / 'names.json')
     config = load_config(config)
     data = config.get('data', {})
     if 'test' not in data or ((probe_pixels or names_from_labels) and 'train' not in data):
@@ -126,7 +130,6 @@ def analyze_clusters(
     # Built first, to report what is missing before anything takes long.
     train_set = build_evaluated(data.train, config) if probe_pixels else None
     sha256 = hash_file(checkpoint) if checkpoint and Path(checkpoint).is_file() else None
-    out_dir = Path(out_dir)
     if names_from_labels:
         given = replace(
             name_by_labels(segmentor, config, names_from_labels), checkpoint_sha256=sha256

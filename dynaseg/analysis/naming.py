@@ -1,4 +1,7 @@
+import re
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -7,10 +10,12 @@ from torch.utils.data import Subset
 
 from dynaseg.analysis.probe import load_inputs
 from dynaseg.core.metrics.clusters import match_naming, sum_tables
-from dynaseg.io.names import ClusterNames
+from dynaseg.io.names import ClusterNames, read_names
 from dynaseg.mmseg.configs import Config
 from dynaseg.mmseg.datasets.cluster_evaluation import ClusterEvaluationMixin
 from dynaseg.mmseg.models import DynaSeg
+
+MADE_FROM = re.compile(r'labels of \d+ of \d+ training images')  # what a person edits says more
 
 
 def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> ClusterNames:
@@ -41,6 +46,23 @@ def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> Cluste
     classes = [name.strip() for name in dataset.CLASSES]  # ADE20K has 'bed '
     names = {cluster: classes[kind] for cluster, kind in enumerate(assignment) if kind >= 0}
     return ClusterNames(names, f'labels of {len(chosen)} of {len(dataset)} training images')
+
+
+def check_replaceable(path: Path) -> None:
+    """Check that a file of names is absent, or was made by :func:`name_by_labels`.
+
+    Raises:
+        ValueError: if it is there and was not, or does not say so.
+    """
+    if not path.exists():
+        return
+    with suppress(ValueError):
+        if MADE_FROM.fullmatch(read_names(path).made_from):
+            return
+    raise ValueError(
+        f'{path} was not made from labels, and names from labels would replace it: move it, or '
+        'choose another folder (--out-dir)'
+    )
 
 
 def build_evaluated(subset: Config, config: Config) -> ClusterEvaluationMixin:

@@ -1,7 +1,9 @@
 """Values beyond 8 bits, as cameras, microscopes and aerial surveys have them."""
 
 import logging
+from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -11,6 +13,15 @@ _FULL_SCALES = (1, 255, 1023, 4095, 16383, 65535)
 _PROFILE_TAG = 34675  # of TIFF: an ICC profile
 _ALPHA = (1, 2)  # of TIFF's ExtraSamples: other bands are no transparency
 WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # of its PhotometricInterpretation
+
+
+_KIND_TAG, _DNG_TAG = 254, 50706  # of TIFF: NewSubfileType, DNGVersion
+_REDUCED = 1  # bit of the former: a picture that is a small version of another
+_RAW_SUFFIXES = (
+    *('.3fr', '.arw', '.cr2', '.dcr', '.dng', '.erf', '.fff', '.iiq', '.kdc'),
+    *('.mef', '.mos', '.nef', '.nrw', '.pef', '.sr2', '.srf', '.srw'),
+)
+RAW = 'camera raw, of which only a thumbnail could be read: convert it first, to TIFF or JPEG'
 
 
 class UnsupportedTiffError(ValueError):
@@ -42,6 +53,19 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
     return np.round(values, out=values).astype(np.uint8)
 
 
+def is_raw(path: Path, get_tag: Callable[[int], object]) -> bool:
+    """Tell whether a TIFF is camera raw, the first picture of which is no photograph.
+
+    Args:
+        path: the file.
+        get_tag: gives the value of a tag of the first picture, None if it has none.
+    """
+    kind = get_tag(_KIND_TAG)
+    is_thumbnail = isinstance(kind, int) and bool(kind & _REDUCED)
+    is_named_raw = path.suffix.lower() in _RAW_SUFFIXES
+    return is_thumbnail or is_named_raw or get_tag(_DNG_TAG) is not None
+
+
 def read_deep_tiff(path: str | PathLike) -> Image.Image:
     """Read the first picture of a TIFF in full precision, which Pillow does for grey alone.
 
@@ -49,13 +73,13 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
         path: the file.
 
     Returns:
-        Its first three bands or, where there are fewer, its first one: RGB or grey, or RGBA where
-        a band is its transparency; scaled by :func:`to_8_bits`, all bands alike. Its EXIF data has
-        the orientation, and its ``info`` the ICC profile, if there is one.
+        Its first three bands or, where there are fewer, its first one: RGB or grey, with alpha
+        where a band is its transparency; scaled by :func:`to_8_bits`, all bands alike. Its EXIF
+        data has the orientation, and its ``info`` the ICC profile, if there is one.
 
     Raises:
-        UnsupportedTiffError: if its colours are of another kind, or its compression needs
-            ``imagecodecs``.
+        UnsupportedTiffError: if it is camera raw, its colours are of another kind, or its
+            compression needs ``imagecodecs``.
         ValueError: if it is damaged, or too large; see :func:`dynaseg.io.reading.read_image`.
     """
     import tifffile  # slow to import, and few need it
@@ -63,6 +87,8 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
     logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # what is damaged is an error here
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
+        if is_raw(Path(path), page.tags.valueof):
+            raise UnsupportedTiffError(RAW)
         if page.photometric not in (WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
             raise UnsupportedTiffError(f'its colours are {page.photometric.name}')
         limit = Image.MAX_IMAGE_PIXELS
@@ -83,8 +109,7 @@ def read_deep_tiff(path: str | PathLike) -> Image.Image:
     if page.photometric == WHITE_IS_ZERO:
         pixels = 255 - pixels
     if page.extrasamples[:1] and page.extrasamples[0] in _ALPHA and bands.shape[2] > number:
-        alpha = _scale_alpha(bands[..., number])
-        pixels = np.dstack([np.repeat(pixels, 3 // number, axis=2), alpha])
+        pixels = np.dstack([pixels, _scale_alpha(bands[..., number])])
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     image.getexif()[ORIENTATION_TAG] = orientation
     if isinstance(profile, bytes):

@@ -11,8 +11,10 @@ from PIL import Image, ImageCms, UnidentifiedImageError, features
 
 from dynaseg.io.deep import (
     ORIENTATION_TAG,
+    RAW,
     WHITE_IS_ZERO,
     UnsupportedTiffError,
+    is_raw,
     read_deep_header,
     read_deep_tiff,
     to_8_bits,
@@ -70,7 +72,7 @@ if limit_text := os.environ.get(LIMIT_VARIABLE):  # which processes that read si
     Image.MAX_IMAGE_PIXELS = None if math.isinf(limit) else max(int(limit * 1e6 / 2), 1)
 
 
-def read_image(path: str | PathLike) -> np.ndarray:
+def read_image(path: str | PathLike, apply_profile: bool = True) -> np.ndarray:
     """Read a photograph as it is meant to be seen.
 
     JPEG, PNG, TIFF, WebP, BMP, GIF, AVIF (where Pillow has it) and HEIC (where pillow-heif is
@@ -85,14 +87,16 @@ def read_image(path: str | PathLike) -> np.ndarray:
 
     Args:
         path: the file.
+        apply_profile: whether to bring colours to sRGB; otherwise values are as they are stored.
 
     Returns:
         RGB image, uint8, (H, W, 3).
 
     Raises:
-        ImageReadError: if the file is absent, empty, damaged, truncated, of another format, or
-            has more pixels than Pillow allows (2 * Image.MAX_IMAGE_PIXELS), a bomb perhaps; the
-            environment variable DYNASEG_MAX_MEGAPIXELS sets another limit.
+        ImageReadError: if the file is absent, empty, damaged, truncated, of another format, camera
+            raw in a TIFF (which begins with a thumbnail), or has more pixels than Pillow allows
+            (2 * Image.MAX_IMAGE_PIXELS), a bomb perhaps; the environment variable
+            DYNASEG_MAX_MEGAPIXELS sets another limit.
         MemoryError: if it does not fit the memory that is free.
 
     Examples:
@@ -104,6 +108,8 @@ def read_image(path: str | PathLike) -> np.ndarray:
     """
     path = Path(path)
     try:
+        if path.is_dir():
+            os.scandir(path).close()  # whose error says why it comes here, rather than its files
         # Opening a pipe or a device would wait for ever.
         if path.exists() and not path.is_file():
             raise ImageReadError(path, 'not a file')
@@ -111,7 +117,10 @@ def read_image(path: str | PathLike) -> np.ndarray:
             raise ImageReadError(path, 'the file is empty')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Pillow's on metadata that is damaged or unknown
-            return _to_rgb(_open_upright(path))
+            image = _open_upright(path)
+            if not apply_profile:
+                image.info.pop('icc_profile', None)
+            return _to_rgb(image)
     except ImageReadError:
         raise
     except UnidentifiedImageError as error:
@@ -177,7 +186,10 @@ def _open_upright(path: Path) -> Image.Image:
     upright = None
     try:
         with Image.open(path, formats=FORMATS) as image:
-            is_deep = image.format == 'TIFF' and max(image.tag_v2.get(_BITS_TAG, (1,))) > 8
+            is_tiff = image.format == 'TIFF'
+            if is_tiff and is_raw(path, image.tag_v2.get):
+                raise ImageReadError(path, RAW)
+            is_deep = is_tiff and max(image.tag_v2.get(_BITS_TAG, (1,))) > 8
             try:
                 image.load()
                 upright = turn_upright(image)
@@ -215,6 +227,32 @@ def turn_upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def to_srgb(image: Image.Image) -> Image.Image:
+    """Bring colours of an embedded profile, such as a phone's Display P3, to sRGB.
+
+    Args:
+        image: grey, RGB, RGBA or CMYK; of other modes it is returned as it is.
+
+    Returns:
+        The image as RGB or RGBA, or as it is where it has no profile or a damaged one, or is sRGB.
+    """
+    content = image.info.get('icc_profile')
+    if not content or image.mode not in ('L', 'RGB', 'RGBA', 'CMYK'):
+        return image
+    try:
+        profile = ImageCms.getOpenProfile(io.BytesIO(content))
+        if 'sRGB' in ImageCms.getProfileDescription(profile):
+            return image
+        if image.mode == 'L' and profile.profile.xcolor_space.strip() != 'GRAY':
+            image = image.convert('RGB')
+        mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
+        return ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile('sRGB'), outputMode=mode
+        )
+    except (ImageCms.PyCMSError, OSError):  # a damaged profile costs only itself
+        return image
+
+
 def _read_orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(ORIENTATION_TAG, 1)
@@ -224,28 +262,19 @@ def _read_orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith(('I', 'F')):
-        grey = to_8_bits(np.asarray(image))
-        return np.repeat(grey[..., None], 3, axis=2)
+        profile = image.info.get('icc_profile')
+        image = Image.fromarray(to_8_bits(np.asarray(image)))
+        image.info['icc_profile'] = profile
     if image.has_transparency_data:
-        image = _to_srgb(image.convert('RGBA'))
+        is_grey = image.mode in ('L', 'LA')
+        image = image.convert('RGBA')
+        if is_grey:  # which its profile is of
+            alpha = image.getchannel('A')
+            image = to_srgb(image.getchannel('R')).convert('RGB')
+            image.putalpha(alpha)
+        else:
+            image = to_srgb(image)
         image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
     elif image.mode == 'P':
         image = image.convert('RGB')
-    return np.array(_to_srgb(image).convert('RGB'))
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """Bring colours of an embedded profile, such as a phone's Display P3, to sRGB."""
-    content = image.info.get('icc_profile')
-    if not content or image.mode not in ('RGB', 'RGBA', 'CMYK'):
-        return image
-    try:
-        profile = ImageCms.getOpenProfile(io.BytesIO(content))
-        if 'sRGB' in ImageCms.getProfileDescription(profile):
-            return image
-        mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
-        return ImageCms.profileToProfile(
-            image, profile, ImageCms.createProfile('sRGB'), outputMode=mode
-        )
-    except (ImageCms.PyCMSError, OSError):  # a damaged profile costs only itself
-        return image
+    return np.array(to_srgb(image).convert('RGB'))

@@ -1,6 +1,7 @@
 """Cut-outs of what a person marked on an image."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def name_cut_out(out_dir: Path, file: Path) -> str:
         The name of its earlier cut-out or, for a first one, the picture's stem, numbered where
         there are other files of that name.
     """
-    file = file.absolute()
+    file = Path(os.path.abspath(file))
     out_dir.mkdir(parents=True, exist_ok=True)
     notes = out_dir / CUT_OUTS_NAME
     with locked(notes):

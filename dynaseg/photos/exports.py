@@ -19,14 +19,14 @@ from dynaseg.core.regions.labels import find_region_labels
 from dynaseg.io.files import atomic_write, write_file
 from dynaseg.io.reading import read_header, turn_back
 from dynaseg.io.writing import read_label_map
-from dynaseg.photos.outputs import GEOTIFF_FOLDER, output_paths
+from dynaseg.photos.outputs import GEOTIFF_FOLDER, SOFTWARE, is_output_folder, output_paths
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
 COCO_NAME = 'coco.json'
 INFO = {'info': {'description': 'regions by DynaSeg'}}
-SOFTWARE = {'TIFFTAG_SOFTWARE': 'DynaSeg'}
+SOFTWARE_TAG = {'TIFFTAG_SOFTWARE': SOFTWARE}
 CATEGORY = {'id': 1, 'name': 'region', 'supercategory': 'region'}
 TOLERANCE = 0.4  # pixels by which polygons may leave the outline; .5 would lose single pixels
 
@@ -41,11 +41,17 @@ def check_coco(out_dir: Path, files: Iterable[Path]) -> None:
     Raises:
         ValueError: if there is a ``coco.json`` that is not of DynaSeg.
     """
-    path, beginning = out_dir / COCO_NAME, json.dumps(INFO)[:-1].encode()
-    if path.exists():
-        with path.open('rb') as file:
-            if file.read(len(beginning)) != beginning:
-                raise ValueError(_describe_foreign(path))
+    path = out_dir / COCO_NAME
+    if path.exists() and not is_own_coco(path):
+        raise ValueError(_describe_foreign(path))
+
+
+def is_own_coco(path: Path) -> bool:
+    """Tell whether a file is there that :func:`export_coco` wrote."""
+    beginning = json.dumps(INFO)[:-1].encode()
+    with suppress(OSError), path.open('rb') as file:
+        return file.read(len(beginning)) == beginning
+    return False
 
 
 def _describe_foreign(path: Path) -> str:
@@ -71,7 +77,11 @@ def export_coco(out_dir: Path, records: Iterable[dict], names: Sequence[str] = (
         The file, which is written whole or not at all, an annotation at a time.
     """
     path = out_dir / COCO_NAME
-    done = [record for record in records if 'error' not in record]
+    done = [
+        {key: record[key] for key in ('file', 'name', 'size')}
+        for record in records
+        if 'error' not in record
+    ]
     folder = os.path.commonpath([os.path.dirname(record['file']) for record in done] or ['/'])
     images = [
         {
@@ -227,7 +237,7 @@ def check_geotiff(out_dir: Path, files: Iterable[Path]) -> None:
     """
     rasterio = _import_rasterio()
     for path in sorted((out_dir / GEOTIFF_FOLDER).glob('*.tif')):
-        if not SOFTWARE.items() <= _read_tags(rasterio, path).items():
+        if not SOFTWARE_TAG.items() <= _read_tags(rasterio, path).items():
             raise ValueError(_describe_foreign(path))
     if not any(_read_georeference(rasterio, file) for file in files):
         raise ValueError('none of the images has a georeference to be kept in a GeoTIFF')
@@ -262,7 +272,7 @@ def export_geotiff(out_dir: Path, records: Iterable[dict], names: Sequence[str] 
         with rasterio.MemoryFile() as memory:
             with memory.open(driver='GTiff', compress='lzw', **settings) as file:
                 file.write(regions, 1)
-                file.update_tags(**SOFTWARE)
+                file.update_tags(**SOFTWARE_TAG)
             write_file(folder / f'{record["name"]}.tif', memory.read())
     return folder
 
@@ -307,13 +317,21 @@ class Export:
         check: raises ValueError or ImportError where the regions of images, of which there are
             none yet, could not be written: of the folder of the outputs, and the images.
         write: writes them, and returns where to: of the folder, the records and the labels' names.
+        place: where to, below the folder of the outputs.
+        is_own: tells whether DynaSeg has written them there before.
+        is_joint: whether it is one file of all images of the folder.
     """
 
     check: Callable[[Path, Iterable[Path]], None]
     write: Callable[[Path, Iterable[dict], Sequence[str]], Path]
+    place: str
+    is_own: Callable[[Path], bool]
+    is_joint: bool
 
 
 EXPORTS = {
-    'coco': Export(check_coco, export_coco),
-    'geotiff': Export(check_geotiff, export_geotiff),
+    'coco': Export(check_coco, export_coco, COCO_NAME, is_own_coco, is_joint=True),
+    'geotiff': Export(
+        check_geotiff, export_geotiff, GEOTIFF_FOLDER, is_output_folder, is_joint=False
+    ),
 }

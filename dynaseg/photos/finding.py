@@ -111,7 +111,10 @@ def name_outputs(
             continue
         # File names may hold bytes that are no text; outputs and the page need text.
         text = os.fsencode(file.stem).decode('utf-8', 'replace').encode()
-        stem = name = text[:MAX_NAME_BYTES].decode('utf-8', 'ignore')
+        stem = text[:MAX_NAME_BYTES].decode('utf-8', 'ignore')
+        if stem in ('.', '..'):  # of a file called ..jpg, say: folders, not names
+            stem = stem.replace('.', '_')
+        name = stem
         while name.casefold() in used or is_taken(name):
             name = f'{stem}-{next(numbers[stem.casefold()])}'
         used.add(name.casefold())

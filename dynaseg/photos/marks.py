@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, UnidentifiedImageError
 from scipy import ndimage
 
 from dynaseg.io.files import DAMAGE
-from dynaseg.io.reading import ImageReadError, turn_upright
+from dynaseg.io.reading import ImageReadError, read_image, to_srgb, turn_upright
 
 SUBJECT, BACKGROUND = 0, 1
 WIDTH_SHARE = 0.006  # of the longer side: how wide clicks and lines are
@@ -109,17 +109,21 @@ def draw_marks(marks: Iterable[Mark], size: tuple[int, int]) -> np.ndarray:
     return np.asarray(canvas).astype(np.int32)
 
 
-def read_marks(path: str | PathLike, photo: np.ndarray) -> np.ndarray:
+def read_marks(
+    path: str | PathLike, photo: np.ndarray, file: str | PathLike | None = None
+) -> np.ndarray:
     """Read marks that were painted in an image editor.
 
     In a grey or palette PNG, also with transparency, 0 is not marked, and 1, 2, ... are labels 0,
     1, ...: for cut-outs, 1 is the subject and 2 the background. In a PNG of colours green is the
     subject, red the background, and what is transparent, black or white is not marked. They may
-    have been painted over the photograph itself: see :func:`erase_photo`.
+    have been painted over the photograph itself: see :func:`erase_photo`. Colours of an embedded
+    profile are brought to sRGB, as those of photographs are.
 
     Args:
         path: the file.
         photo: the image that was marked, RGB, uint8, (H, W, 3).
+        file: of the image, if there is one: some editors keep its values, but not its profile.
 
     Returns:
         Label of each marked pixel, and -1 for the others, int32, (H, W).
@@ -142,8 +146,9 @@ def read_marks(path: str | PathLike, photo: np.ndarray) -> np.ndarray:
         raise ImageReadError(path, f'the marks are {found} pixels, the image is {expected}')
     if pixels.ndim == 2:
         return pixels.astype(np.int32) - 1
+    photos = [photo] if file is None else [photo, read_image(file, apply_profile=False)]
     try:
-        return label_colours(erase_photo(pixels, photo))
+        return label_colours(erase_photo(pixels, photos))
     except ValueError as error:
         raise ImageReadError(path, str(error)) from error
 
@@ -154,7 +159,7 @@ def _read_pixels(image: Image.Image) -> np.ndarray:
         grey, alpha = np.array(image).transpose(2, 0, 1)
         return np.where(alpha >= 128, grey, 0)
     is_grey = image.mode in ('L', 'P') or image.mode.startswith('I')
-    return np.array(image if is_grey else image.convert('RGBA'))
+    return np.array(image if is_grey else to_srgb(image.convert('RGBA')))
 
 
 def label_colours(painted: np.ndarray) -> np.ndarray:
@@ -188,19 +193,23 @@ def label_colours(painted: np.ndarray) -> np.ndarray:
     return labels
 
 
-def erase_photo(painted: np.ndarray, photo: np.ndarray) -> np.ndarray:
+def erase_photo(painted: np.ndarray, photos: Sequence[np.ndarray]) -> np.ndarray:
     """Leave the marks alone of a photograph that was painted over.
 
     Args:
         painted: RGBA, uint8, (H, W, 4).
-        photo: RGB, uint8, (H, W, 3).
+        photos: the photograph, as an editor may have decoded it, each RGB, uint8, (H, W, 3).
 
     Returns:
-        The first; where most of it is as in the photograph, that is transparent, and so are the
-        soft edges of strokes, in which colours mix.
+        The first; where most of it is as in one of the photographs, that is transparent, and so are
+        the soft edges of strokes, in which colours mix.
     """
-    is_photo = np.abs(painted[..., :3].astype(np.int16) - photo).max(axis=2) < SAME
-    if (is_photo & (painted[..., 3] >= 128)).mean() <= 0.5:
+    colours, is_opaque = painted[..., :3].astype(np.int16), painted[..., 3] >= 128
+    is_photo = max(
+        (np.abs(colours - photo).max(axis=2) < SAME for photo in photos),
+        key=lambda is_same: np.count_nonzero(is_same & is_opaque),
+    )
+    if (is_photo & is_opaque).mean() <= 0.5:
         return painted
     is_soft = _is_strange(painted) | (np.ptp(painted[..., :3], axis=2) < STRONG)
     marks = painted.copy()

@@ -14,11 +14,12 @@ from PIL import Image
 from dynaseg.core.fitting import Fit
 from dynaseg.core.labels import find_deepest_pixels
 from dynaseg.core.regions.labels import find_region_labels
-from dynaseg.io.files import write_file
+from dynaseg.io.files import DAMAGE, write_file
 from dynaseg.io.palette import distinct_palette
 from dynaseg.io.writing import encode_jpeg, encode_label_map, encode_photo
 from dynaseg.photos.drawing import draw_overlay
 from dynaseg.photos.hierarchy_file import encode_hierarchy
+from dynaseg.photos.records import has_records
 from dynaseg.photos.regions import RegionChoice, find_detail, find_hierarchy, measure_steps
 from dynaseg.photos.viewer import render_full, render_viewer
 from dynaseg.predictor import Segmentation
@@ -33,6 +34,8 @@ OUTPUTS = {
     'viewer_full': '.js',
 }
 GEOTIFF_FOLDER = 'geotiff'
+SOFTWARE = 'DynaSeg'  # as exports call their maker
+_SOFTWARE_TAG = 305  # of TIFF
 CUT_OUTS = ('cutouts', 'masks')
 RECORDS_NAME = 'results.jsonl'  # beside the folders of outputs
 CUT_OUTS_NAME = '.cutouts.jsonl'  # beside those of cut-outs
@@ -81,8 +84,18 @@ def check_out_dir(out_dir: str | PathLike) -> None:
 
 def is_output_folder(folder: Path) -> bool:
     """Tell whether a folder holds outputs of an earlier run."""
-    is_one = folder.name in (*OUTPUTS, GEOTIFF_FOLDER, 'assets')
-    return is_one and (folder.parent / RECORDS_NAME).is_file()
+    if folder.name not in (*OUTPUTS, GEOTIFF_FOLDER, 'assets'):
+        return False
+    if not has_records(folder.parent / RECORDS_NAME):  # other tools have a results.jsonl, too
+        return False
+    # The others are a run's from its start; this one may be a person's.
+    return folder.name != GEOTIFF_FOLDER or any(map(_is_export, sorted(folder.glob('*.tif'))[:1]))
+
+
+def _is_export(path: Path) -> bool:
+    with suppress(*DAMAGE), Image.open(path, formats=('TIFF',)) as image:
+        return image.tag_v2.get(_SOFTWARE_TAG) == SOFTWARE
+    return False
 
 
 def read_cut_outs(out_dir: Path) -> dict[Path, str]:
@@ -92,7 +105,7 @@ def read_cut_outs(out_dir: Path) -> dict[Path, str]:
         with suppress(ValueError, KeyError, TypeError):  # of one that was cut off
             note = json.loads(line)
             if Path(note['name']).name == note['name']:
-                known[Path(note['file'])] = note['name']
+                known[Path(os.path.abspath(note['file']))] = note['name']
     return known
 
 

@@ -90,7 +90,7 @@ def render_page(
     Args:
         records: its images', as :func:`dynaseg.segment_images` returns them.
         settings: what they were segmented with.
-        overview: of the images of all pages.
+        overview: of the images of all pages, which the first one shows.
         page: its number, from 0.
         legend: of labels that mean the same in every image, for the page to show.
 
@@ -103,7 +103,8 @@ def render_page(
     colours = dict(zip(names, distinct_palette(len(names)).tolist(), strict=True))
     titles = [overview.shorten(record['file']) for record in records]
     return TEMPLATES.get_template('page.html').render(
-        summary=overview.describe(),
+        # Totals on other pages would go out of date: only those of new records are written again.
+        summary=f'Page {page + 1}' if page else overview.describe(),
         settings={
             key: value
             for key, value in settings.items()

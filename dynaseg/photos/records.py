@@ -6,12 +6,28 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-from dynaseg.io.files import lock
+from dynaseg.io.files import DAMAGE, lock
 
 RELIED_ON = {
     *('bytes', 'modified', 'seconds', 'outputs', 'size', 'detail', 'regions'),
     *('clusters', 'iterations', 'stop_reason', 'min_clusters', 'clusters_by_iteration'),
 }
+
+
+def has_records(path: Path) -> bool:
+    """Tell whether a file is of DynaSeg's records, by the settings in its first line.
+
+    Args:
+        path: the file, which need not exist.
+
+    Returns:
+        Whether it is; False also where it cannot be read.
+    """
+    try:
+        with path.open('rb') as file:
+            return 'version' in json.loads(file.readline())['settings']
+    except DAMAGE:
+        return False
 
 
 class RecordFile:

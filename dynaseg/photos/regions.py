@@ -45,6 +45,10 @@ class RegionChoice:
             raise ValueError(
                 f'min_area must be a share of the image, 0 to below 1, got {self.min_area}'
             )
+        # Records are JSON, which has no numbers of NumPy.
+        object.__setattr__(self, 'detail', float(self.detail))
+        object.__setattr__(self, 'regions', None if regions is None else int(regions))
+        object.__setattr__(self, 'min_area', float(self.min_area))
 
     def count(self, hierarchy: RegionHierarchy) -> int:
         """Count the regions that are shown of a hierarchy."""
@@ -91,6 +95,8 @@ def measure_steps(hierarchy: RegionHierarchy) -> np.ndarray:
 
 def find_detail(steps: np.ndarray, regions: int) -> float:
     """Find the least detail, to four digits, that shows so many regions of a hierarchy.
+
+    It shows a few more where merges cost the same, to four digits.
 
     Args:
         steps: as :func:`measure_steps` gives them, (L - 1,).

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext, suppress
 from os import PathLike
 from pathlib import Path
@@ -40,6 +40,9 @@ class Results:
             by a name that is needed, or a ``results.jsonl`` that is damaged; unless ``overwrite``,
             if it holds results of other settings, or outputs without a ``results.jsonl``.
 
+    Attributes:
+        has_changed: whether this run has added a record of an image with outputs, or replaced one.
+
     Examples:
         >>> import tempfile
         >>> folder = tempfile.TemporaryDirectory()
@@ -57,6 +60,7 @@ class Results:
         self.out_dir = Path(out_dir)
         self.settings = settings
         self.overwrite = overwrite
+        self.has_changed = False
         self._claims: dict[str, str] = {}  # names by file, of what is being written
         self._claims_path = self.out_dir / '.claims.jsonl'
         self._overview = Overview()
@@ -108,8 +112,25 @@ class Results:
         record = self._records[number]
         if 'error' in record:
             return False
-        unchanged = file.is_file() and describe_file(file).items() <= record.items()
+        try:
+            unchanged = file.is_file() and describe_file(file).items() <= record.items()
+        except OSError:  # its record will say so
+            return False
         return unchanged and are_as_recorded(self.out_dir, record)
+
+    def list_current(self) -> Iterator[dict]:
+        """List the records of all images whose outputs are there, with the settings of now.
+
+        Yields:
+            Records of the folder, whichever run they come from, in the order of their files.
+        """
+        for file in sorted(self._records.names):
+            number = self._records.find(file)
+            record = self._records[number]
+            if self._records.is_current(number) and 'error' not in record:
+                paths = output_paths(self.out_dir, record['name'])
+                if paths['regions'].is_file() and paths['labels'].is_file():
+                    yield record
 
     def is_foreign(self, name: str) -> bool:
         """Tell whether there is a file where outputs of that new name would go."""
@@ -123,9 +144,11 @@ class Results:
 
     def add(self, record: dict) -> None:
         """Add the record of an image, or replace it; see :func:`dynaseg.segment_images`."""
-        before = self._records.find(record['file'])
-        if self._legend and before is not None and self._records.is_current(before):
-            self._legend.note(self._records[before], times=-1)
+        number = self._records.find(record['file'])
+        before = None if number is None else self._records[number]
+        if self._legend and before and self._records.is_current(number):
+            self._legend.note(before, times=-1)
+        self.has_changed |= 'error' not in record or 'error' not in (before or record)
         self._note(self._records.add(record), record)
         if self._legend:
             self._legend.note(record)

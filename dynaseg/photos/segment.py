@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from dynaseg.core.process import one_thread
@@ -153,9 +154,12 @@ class Job:
     def __init__(self, predictor: Predictor, write: OutputWriter) -> None:
         self.predictor = predictor
         self.write = write
+        self.max_pixels = Image.MAX_IMAGE_PIXELS
 
     def __call__(self, batch: Batch) -> list[dict]:
         """Do a batch; what goes wrong with an image is in its record."""
+        # Of machines of a cluster the environment may be another.
+        Image.MAX_IMAGE_PIXELS = self.max_pixels
         records, images = [], []
         for file, name in batch:
             record = {'file': str(file), 'name': name}

@@ -200,6 +200,32 @@ def test_names_from_labels_are_figures_of_their_own(sample_data, tmp_path):
     assert set(analysis['figures']) == {'hungarian', 'majority'}
 
 
+@pytest.mark.parametrize('content', ['a person', 'labels of 2 of 4 training images; then ', ''])
+def test_names_that_a_person_gave_are_not_replaced_by_those_of_labels(
+    sample_data, tmp_path, monkeypatch, content
+):
+    path = tmp_path / 'names.json'
+    if content:
+        write_names(path, ClusterNames({0: 'road'}, content))
+    else:
+        path.write_text('{"names": ')  # damaged
+    before = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr('dynaseg.analysis.analyze.build_segmentor_from', None)  # the long work
+        with pytest.raises(ValueError, match=r'names\.json was not made from labels, and'):
+            analyze_clusters(small_config(sample_data), out_dir=tmp_path, names_from_labels=2)
+    assert path.read_bytes() == before
+    options = {'device': 'cpu', 'num_pictures': 0, 'naming_images': 0}
+    analyze_clusters(small_config(sample_data), out_dir=tmp_path, **options)  # by no labels
+    assert path.read_bytes() == before
+    path.unlink()
+    for every in (2, 1):
+        analyze_clusters(
+            small_config(sample_data), out_dir=tmp_path, names_from_labels=every, **options
+        )
+    assert read_names(path).made_from == 'labels of 4 of 4 training images'
+
+
 def test_training_images_are_cropped_as_those_of_tests(sample_data):
     config = small_config(sample_data)
     config.data.test.evaluation_crop = 32

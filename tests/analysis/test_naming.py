@@ -236,6 +236,43 @@ def test_the_mouse_does_all(desktop, survey):
     assert dict(desktop.saved().names) == {cluster: 'car', 5: 'odd & "even"'}
 
 
+def test_the_button_sets_what_is_typed(desktop, survey):
+    """By the mouse there is no arrow that takes the mark from a name that begins so."""
+    first, second, third = order(survey)[:3]
+    desktop.open()
+    for text in ('carpet', 'carp', 'CAR'):
+        desktop.press(text)
+        desktop.find('[data-do=set]').click()
+    desktop.find('[data-do=set]').click()  # nothing: to the next one
+    desktop.find('#save').click()
+    expected = {first: 'carpet', second: 'carp', third: 'car', 5: 'odd & "even"'}
+    assert dict(desktop.saved().names) == expected
+
+
+@pytest.mark.parametrize('text', ['\u200b', 'a\u2028b', 'a\u0007'])
+def test_what_is_no_name_is_refused(desktop, survey, text):
+    desktop.open()
+    heading = desktop.heading
+    desktop.driver.execute_script(
+        "const input = document.getElementById('name'); input.value = arguments[0];"
+        "input.dispatchEvent(new Event('input'))",
+        text,
+    )
+    desktop.find('[data-do=set]').click()
+    assert desktop.find('#progress').text.startswith('a name is a line of 1 to 100 characters')
+    assert desktop.heading == heading
+    assert desktop.find('#name').get_attribute('value') == text
+    desktop.save_by_key()
+    assert desktop.find('#progress').text.startswith('a name is a line of 1 to 100 characters')
+    kept = {'names': {'0': text, '1': 'road'}, 'madeFrom': ''}
+    desktop.driver.execute_script(
+        'localStorage.setItem(Object.keys(localStorage)[0], arguments[0])', json.dumps(kept)
+    )
+    desktop.driver.refresh()  # as one that an earlier page kept
+    desktop.save_by_key()
+    assert dict(desktop.saved().names) == {1: 'road'}
+
+
 def test_names_stay_and_files_of_names_are_opened(desktop, tmp_path):
     desktop.open()
     desktop.press('1')

@@ -1,5 +1,6 @@
 import io
 import os
+import struct
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -410,6 +411,32 @@ def test_white_may_be_zero(tmp_path, number_format):
     assert image[0, :, 0].tolist() == [255, 0]
 
 
+@pytest.mark.parametrize('number_format', [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ('name', 'tags'),
+    [
+        ('a.dng', [(50706, 'B', 4, (1, 4, 0, 0), True)]),
+        ('renamed.tif', [(50706, 'B', 4, (1, 4, 0, 0), True)]),
+        ('a.NEF', []),
+        ('a.cr2', []),
+        ('thumbnail.tif', [(254, 'I', 1, 1, True)]),
+    ],
+)
+def test_camera_raw_is_no_thumbnail(tmp_path, picture, number_format, name, tags):
+    path = tmp_path / name
+    tifffile.imwrite(path, picture.astype(number_format), photometric='rgb', extratags=tags)
+    with pytest.raises(ImageReadError, match=f'{name}: camera raw, .*: convert it first'):
+        read_image(path)
+
+
+def test_later_pictures_of_a_tiff_may_be_thumbnails(tmp_path, picture):
+    path = tmp_path / 'a.tif'
+    with tifffile.TiffWriter(path) as file:
+        file.write(picture, photometric='rgb')
+        file.write(picture[::2, ::2], photometric='rgb', subfiletype=1)
+    assert (read_image(path) == picture).all()
+
+
 def test_large_integers_are_not_negative(tmp_path):
     values = np.array([[0, 3_000_000_000]], np.uint32)
     image = read_image(write_tiff(tmp_path, values, photometric='minisblack'))
@@ -431,14 +458,6 @@ def test_a_tiff_that_cannot_be_read_says_why(tmp_path, picture, monkeypatch):
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 400)
     with pytest.raises(ImageReadError, match=r'more than 0\.0008 megapixels'):
         read_image(path)
-
-
-@pytest.fixture
-def swapped_profile():
-    """A profile of sRGB's, but for its name, in which red is meant as blue and blue as red."""
-    content = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
-    content = content.replace('sRGB'.encode('utf-16-be'), 'mine'.encode('utf-16-be'))
-    return content.replace(b'rXYZ', b'....').replace(b'bXYZ', b'rXYZ').replace(b'....', b'bXYZ')
 
 
 @pytest.mark.parametrize(
@@ -476,6 +495,74 @@ def test_other_profiles_change_nothing(tmp_path, mode, profile):
     content = srgb if profile == 'sRGB' else srgb[:300]
     with_profile = read_image(save(tmp_path, image, 'with.tif', icc_profile=content))
     assert (plain == with_profile).all()
+
+
+@pytest.fixture
+def linear_profile():
+    """A profile of grey whose values are proportional to the light, in the form of ICC's version 2.
+
+    Its white is D50, and its curve one gamma of 1.
+    """
+    white = b'XYZ \0\0\0\0' + struct.pack('>3i', 63190, 65536, 54061)
+    curve = b'curv\0\0\0\0' + struct.pack('>IHxx', 1, 256)
+    name = b'desc\0\0\0\0' + struct.pack('>I', 5) + b'mine\0' + bytes(79)
+    tags, offset = {b'desc': name, b'wtpt': white, b'kTRC': curve}, 128 + 4 + 3 * 12
+    table, body = struct.pack('>I', len(tags)), b''
+    for tag, content in tags.items():
+        table += tag + struct.pack('>II', offset + len(body), len(content))
+        body += content
+    head = struct.pack('>I4xI', offset + len(body), 0x02400000) + b'mntrGRAYXYZ ' + bytes(12)
+    head += b'acsp' + bytes(28) + white[8:]
+    return head + bytes(128 - len(head)) + table + body
+
+
+LIGHT = 55  # of 255, a fifth, which is 128 in sRGB
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.tif', 'a.jpg'])
+def test_grey_of_a_profile_becomes_srgb(tmp_path, linear_profile, name):
+    image = read_image(
+        save(tmp_path, Image.new('L', (4, 3), LIGHT), name, icc_profile=linear_profile)
+    )
+    assert np.abs(image.astype(int) - 128).max() <= 1
+
+
+def test_grey_of_a_profile_with_transparency_becomes_srgb(tmp_path, linear_profile):
+    image = Image.new('LA', (4, 3), (LIGHT, 255))
+    image.putpixel((0, 0), (LIGHT, 0))
+    with_key = Image.new('L', (4, 3), LIGHT)
+    with_key.putpixel((0, 0), 7)
+    options = {'icc_profile': linear_profile}
+    for path in (
+        save(tmp_path, image, 'a.png', **options),
+        save(tmp_path, image, 'a.tif', **options),
+        save(tmp_path, with_key, 'key.png', transparency=7, **options),
+    ):
+        pixels = read_image(path).reshape(-1, 3).astype(int)
+        assert pixels[0].tolist() == [255] * 3
+        assert np.abs(pixels[1:] - 128).max() <= 1
+
+
+@pytest.mark.parametrize('alpha', [False, True])
+def test_deep_grey_of_a_profile_becomes_srgb(tmp_path, linear_profile, alpha):
+    values = np.full((3, 4), 257 * LIGHT, np.uint16)
+    values[0, 0] = 65535
+    options = {'photometric': 'minisblack', 'iccprofile': linear_profile}
+    if alpha:
+        values = np.dstack([values, np.full_like(values, 65535)])
+        options |= {'planarconfig': 'contig', 'extrasamples': ['unassalpha']}
+    image = read_image(write_tiff(tmp_path, values, **options))
+    if not alpha:
+        path = save(tmp_path, Image.fromarray(values), icc_profile=linear_profile)
+        assert (read_image(path) == image).all()
+    assert np.abs(image.reshape(-1, 3)[1:].astype(int) - 128).max() <= 1
+
+
+@pytest.mark.parametrize('mode', ['L', 'LA'])
+def test_grey_of_a_profile_of_colours_stays_grey(tmp_path, swapped_profile, mode):
+    image = Image.new('L', (4, 3), 100).convert(mode)
+    pixels = read_image(save(tmp_path, image, icc_profile=swapped_profile)).astype(int)
+    assert np.abs(pixels - 100).max() <= 1
 
 
 @pytest.mark.parametrize('limit', ['-5', 'many', 'nan'])

@@ -12,7 +12,7 @@ from dynaseg.photos.regions import RegionChoice
 from dynaseg.photos.results import Results
 from dynaseg.photos.segment import segment_files
 
-SETTINGS = {'config': 'a.py', 'seed': 0}
+SETTINGS = {'version': '0', 'config': 'a.py', 'seed': 0}
 CHOICE = RegionChoice(min_area=0)
 
 

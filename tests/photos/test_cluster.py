@@ -73,6 +73,16 @@ def test_workers_that_join_later_take_part(tmp_path, photos, cluster):
     assert len(check_outputs(tmp_path / 'out')) == 5
 
 
+def test_the_limit_of_pixels_is_that_of_the_run(tmp_path, photos, cluster, monkeypatch):
+    Image.new('RGB', (50, 40)).save(photos / 'c.png')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 500)
+    records = run(photos, tmp_path / 'out', segment, scheduler=cluster.scheduler_address)
+    errors = {record['name']: record['error'] for record in records if 'error' in record}
+    assert errors == {
+        'c': 'more than 0.001 megapixels; DYNASEG_MAX_MEGAPIXELS=... raises the limit'
+    }
+
+
 def test_defects_end_the_run(tmp_path, photos, cluster):
     with pytest.raises(DefectError, match='a bug'):
         run(

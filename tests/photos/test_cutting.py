@@ -49,6 +49,18 @@ def test_pictures_of_one_name_have_cut_outs_of_their_own(picture, tmp_path):
     assert cut(other, out) == ['cutouts/a-2.png', 'masks/a-2.png']
 
 
+def test_a_picture_is_the_same_by_each_of_its_paths(picture, tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    (tmp_path / 'work').mkdir()
+    monkeypatch.chdir(tmp_path / 'work')
+    for path in ('../one/a.png', picture, f'{tmp_path}/work/../one/./a.png'):
+        assert cut(path, out) == ['cutouts/a.png', 'masks/a.png']
+    (note,) = (out / '.cutouts.jsonl').read_text().splitlines()
+    other = json.dumps(json.loads(note) | {'file': f'{tmp_path}/work/../one/a.png'})
+    (out / '.cutouts.jsonl').write_text(f'{other}\n')
+    assert cut(picture, out) == ['cutouts/a.png', 'masks/a.png']
+
+
 def test_masks_of_a_data_set_stay(picture, tmp_path):
     mask = save(tmp_path / 'one/masks/a.png', (255, 255, 255))
     before = mask.read_bytes()
@@ -91,6 +103,6 @@ def test_cut_outs_and_exports_are_no_input(picture, tmp_path):
     cut(picture, tmp_path / 'outputs')
     segment_images(picture, tmp_path / 'outputs', device='cpu')
     (tmp_path / 'outputs/geotiff').mkdir()
-    save(tmp_path / 'outputs/geotiff/a.tif', (0, 0, 0))
+    Image.new('L', (8, 6)).save(tmp_path / 'outputs/geotiff/a.tif', software='DynaSeg')
     save(tmp_path / 'outputs/assets/legend.jpg', (0, 0, 0))
     assert find_images(tmp_path) == [picture]

@@ -18,6 +18,7 @@ from dynaseg.photos.exports import (
     export_coco,
     export_geotiff,
 )
+from dynaseg.photos.outputs import is_output_folder
 from dynaseg.photos.segment import RunStoppedError
 
 ORIGIN = (500_000, 4_600_000, 10, 10)  # west and north in metres, and the size of a pixel
@@ -86,6 +87,7 @@ def test_georeferences_are_kept(tmp_path, photos, field):
     rasterio = pytest.importorskip('rasterio')
     folder = export_geotiff(tmp_path / 'out', run(photos, tmp_path / 'out'))
     assert [path.name for path in folder.iterdir()] == ['field.tif']
+    assert is_output_folder(folder)
     with rasterio.open(folder / 'field.tif') as file:
         assert file.crs == rasterio.CRS.from_epsg(32633)
         assert file.transform == rasterio.transform.from_origin(*ORIGIN)
@@ -133,6 +135,46 @@ def test_exports_are_written_again_by_a_further_run(tmp_path, field):
     assert len(records) == 6
     assert len(json.loads((tmp_path / 'out/coco.json').read_text())['images']) == 6
     assert [path.name for path in (tmp_path / 'out/geotiff').iterdir()] == ['field.tif']
+
+
+def read_coco_names(out_dir):
+    images = json.loads((out_dir / 'coco.json').read_text())['images']
+    return [Path(image['file_name']).name for image in images]
+
+
+def test_annotations_are_of_all_images_of_the_folder(tmp_path, photos, capsys):
+    out = tmp_path / 'out'
+    for name in 'bca':
+        segment_images(photos / f'{name}.png', out, export=['coco'], device='cpu')
+    assert read_coco_names(out) == ['a.png', 'b.png', 'c.png']
+    (out / 'regions/b.png').unlink()  # by the user
+    (photos / 'd.png').write_text('no image')
+    segment_images(photos / 'd.png', out, export=['coco'], device='cpu')
+    assert read_coco_names(out) == ['a.png', 'c.png']
+    assert 'is of before' not in capsys.readouterr().err
+    options = {'detail': 1, 'overwrite': True, 'device': 'cpu'}
+    segment_images(photos / 'a.png', out, export=['coco'], **options)
+    assert read_coco_names(out) == ['a.png']  # the others have regions of other settings
+
+
+def test_exports_that_are_left_as_they_were_are_told(tmp_path, field, capsys):
+    out = tmp_path / 'out'
+    segment_images(field, out, export=['coco', 'geotiff'], device='cpu')
+    before = (out / 'coco.json').read_bytes()
+    capsys.readouterr()
+    (field.parent / 'a.png').write_text('no image')
+    segment_images([field, field.parent / 'a.png'], out, device='cpu')  # done, and skipped
+    assert 'is of before' not in capsys.readouterr().err
+    segment_images(field, out, detail=1, overwrite=True, export=['geotiff'], device='cpu')
+    told = capsys.readouterr().err
+    assert f'{out / "coco.json"} is of before: --export coco writes it again\n' in told
+    assert '--export geotiff' not in told
+    segment_images(field.parent, out, detail=1, device='cpu')
+    assert f'{out / "geotiff"} is of before: --export geotiff writes' in capsys.readouterr().err
+    assert (out / 'coco.json').read_bytes() == before
+    (out / 'coco.json').write_text('{}')  # of another program
+    segment_images(field, out, overwrite=True, device='cpu')
+    assert 'coco.json' not in capsys.readouterr().err
 
 
 def test_an_export_that_cannot_be_written_costs_no_image(tmp_path, photos, monkeypatch):

@@ -2,7 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from dynaseg import segment_images
 from dynaseg.photos.finding import find_images, name_outputs
 
 
@@ -79,6 +81,40 @@ def test_order_is_that_of_the_inputs_and_each_file_comes_once(tree, monkeypatch)
     ]
 
 
+@pytest.mark.parametrize(
+    'line',
+    [
+        '',
+        'words',
+        '[1]',
+        '5',
+        '{"metric": 1}',
+        '{"settings": 5}',
+        '{"settings": {"seed": 0}}',
+        '{"file": "a.jpg", "settings": []}',
+    ],
+)
+@pytest.mark.parametrize('name', ['labels', 'assets', 'geotiff'])
+def test_photographs_beside_the_results_of_another_program_are_found(tmp_path, name, line):
+    (tmp_path / name).mkdir()
+    photo = tmp_path / name / 'hero.png'
+    photo.touch()
+    (tmp_path / 'results.jsonl').write_text(f'{line}\n')
+    for given in (tmp_path, tmp_path / name, f'{tmp_path}/*/*.png'):
+        assert find_images(given) == [photo]
+
+
+def test_photographs_in_a_folder_that_is_named_as_exports_are_are_found(tmp_path):
+    (tmp_path / 'geotiff').mkdir()
+    for name in ('geotiff/field.png', 'photo.png'):
+        Image.new('RGB', (8, 6)).save(tmp_path / name)
+    for _ in range(2):  # the second time beside the records of the first
+        records = segment_images(tmp_path, tmp_path, device='cpu')
+        assert [record['name'] for record in records] == ['photo', 'field']
+    Image.new('L', (8, 6)).save(tmp_path / 'geotiff/photo.tif', software='DynaSeg')
+    assert find_images(tmp_path) == [tmp_path / 'photo.png']
+
+
 def test_missing_files_are_kept_beside_others(tree):
     assert relative(find_images([tree / 'b.jpg', tree / 'nope.jpg']), tree) == ['b.jpg', 'nope.jpg']
 
@@ -111,6 +147,16 @@ def test_known_names_are_kept_whatever_comes_before():
     first = name_outputs([Path('b/x.jpg')], {})
     second = name_outputs([Path('a/x.jpg'), Path('b/x.jpg')], first)
     assert second == {Path('b/x.jpg'): 'x', Path('a/x.jpg'): 'x-2'}
+
+
+def test_names_are_no_folders(tmp_path):
+    files = [tmp_path / name for name in ('..jpg', '...png', '....png', '_.png')]
+    for file in files:
+        Image.new('RGB', (8, 6)).save(file, 'PNG')
+    for _ in range(2):
+        records = segment_images(files, tmp_path / 'out', device='cpu')
+        assert [record['name'] for record in records] == ['_', '__', '...', '_-2']
+    assert all((tmp_path / f'out/regions/{record["name"]}.png').is_file() for record in records)
 
 
 def test_names_are_text_and_short():

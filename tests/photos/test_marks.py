@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from dynaseg.guided import cut_out, segment_marked
 from dynaseg.io.deep import ORIENTATION_TAG
-from dynaseg.io.reading import ImageReadError
+from dynaseg.io.reading import ImageReadError, read_image
 from dynaseg.photos.marks import Mark, draw_marks, parse_mark, read_marks
 
 
@@ -186,3 +187,51 @@ def test_a_photograph_may_be_painted_over(tmp_path):
     assert (labels[strokes[..., 3] == 0] == -1).all()
     assert (strokes[labels == 0, 1] > strokes[labels == 0, 0]).all()
     assert (strokes[labels == 1, 0] > strokes[labels == 1, 1]).all()
+
+
+@pytest.fixture
+def profiled(tmp_path, swapped_profile):
+    """A photograph with a profile that exchanges red and blue, and as it is seen."""
+    seen = np.full((40, 60, 3), 150, np.uint8)
+    seen[:12, 40:] = (220, 30, 40)  # a flower
+    seen[28:, :20] = (70, 180, 30)  # a leaf
+    seen[16:30, 24:50] = (40, 60, 200)
+    Image.fromarray(seen[..., ::-1].copy()).save(tmp_path / 'a.png', icc_profile=swapped_profile)
+    return tmp_path / 'a.png', seen
+
+
+def paint(pixels, green=(0, 255, 0), red=(255, 0, 0)):
+    painted = pixels.copy()
+    painted[22:25, 28:44], painted[4:7, 4:30] = green, red
+    return Image.fromarray(painted)
+
+
+@pytest.mark.parametrize('editor', ['keeps the profile', 'converts', 'leaves out the profile'])
+def test_a_photograph_with_a_profile_may_be_painted_over(
+    tmp_path, profiled, swapped_profile, editor
+):
+    photo, seen = profiled
+    stored = seen[..., ::-1]
+    if editor == 'keeps the profile':  # in which what is seen as red is stored as blue
+        options = {'icc_profile': swapped_profile}
+        paint(stored, red=(0, 0, 255)).save(tmp_path / 'painted.png', **options)
+    else:
+        paint(seen if editor == 'converts' else stored).save(tmp_path / 'painted.png')
+    expected = np.full(seen.shape[:2], -1)
+    expected[22:25, 28:44], expected[4:7, 4:30] = 0, 1
+    labels = read_marks(tmp_path / 'painted.png', read_image(photo), photo)
+    assert (labels == expected).all()
+    labels = segment_marked(photo, tmp_path / 'painted.png', device='cpu')
+    assert (labels == segment_marked(photo, expected, device='cpu')).all()
+    _, mask = cut_out(photo, marks=tmp_path / 'painted.png', out_dir=tmp_path, device='cpu')
+    is_subject = np.asarray(Image.open(mask)) == 255
+    assert is_subject[20:26, 28:46].all()
+    assert not is_subject[:12].any()
+
+
+def test_a_layer_with_a_profile_has_the_colours_that_are_seen(tmp_path, profiled, swapped_profile):
+    photo, seen = profiled
+    layer = paint(np.zeros_like(seen), red=(0, 0, 255))
+    layer.save(tmp_path / 'layer.png', icc_profile=swapped_profile)
+    labels = read_marks(tmp_path / 'layer.png', read_image(photo))
+    assert [(labels == label).sum() for label in (0, 1)] == [48, 78]

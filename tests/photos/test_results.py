@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,8 @@ def test_pages_are_of_a_hundred_images_and_only_stale_ones_are_written(tmp_path)
     assert 'href="index-2.html"' in texts[0]
     assert 'href="index-3.html"' not in texts[0]
     assert f'{2 * PAGE_SIZE + 1} skipped' in texts[0]
+    assert not any('skipped' in text.partition('<main>')[0] for text in texts[1:])
+    assert '<p>Page 2</p>' in texts[1]
 
 
 def test_pages_that_an_interrupted_run_left_out_are_written_by_the_next(tmp_path, monkeypatch):
@@ -237,6 +241,23 @@ def test_outputs_are_not_segmented_by_a_later_run(tmp_path, photos):
     assert len(run(f'{tmp_path}/**/*.png', tmp_path / 'other')) == 5
     with pytest.raises(ValueError, match='labels holds outputs of an earlier run: name single'):
         find_images([photos, photos / 'segmented/labels'])
+
+
+def test_a_photograph_that_cannot_be_reached_any_more_is_skipped(tmp_path, photos, monkeypatch):
+    run(photos, tmp_path / 'out')
+    stat = os.stat
+
+    def refuse(path, **options):
+        if Path(path) == photos / 'b.png':
+            raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+        return stat(path, **options)
+
+    nothing = Counting()
+    with monkeypatch.context() as patch:
+        patch.setattr('os.stat', refuse)
+        records = run([photos / f'{name}.png' for name in 'abc'], tmp_path / 'out', nothing)
+    assert [record.get('error') for record in records] == [None, 'Permission denied', None]
+    assert nothing.calls == 0
 
 
 def test_an_empty_file_of_records_is_begun(tmp_path, photos):

@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -301,6 +302,21 @@ def test_labels_of_another_size_are_a_bug_that_shows(tmp_path, photos):
     with pytest.raises(DefectError, match=r'labels of an image \(12, 16\) have shape \(5, 16\)'):
         run(photos / 'a.png', tmp_path / 'out', segment)
     assert list_outputs(tmp_path / 'out')['labels'] == []
+
+
+def test_a_folder_that_cannot_be_listed_says_why(tmp_path, photos, monkeypatch):
+    (photos / 'locked').mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path) == str(photos / 'locked'):
+            raise PermissionError(errno.EACCES, 'Permission denied', os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr('os.scandir', refuse)
+    records = run(photos, tmp_path / 'out')
+    errors = {record['name']: record['error'] for record in records if 'error' in record}
+    assert errors == {'locked': 'Permission denied'}
 
 
 def test_errors_that_are_no_images_fault_end_the_run(tmp_path, photos):

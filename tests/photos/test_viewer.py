@@ -276,6 +276,28 @@ def test_the_keyboard_does_all(desktop):
     assert not desktop.driver.find_elements('css selector', '#viewer[open]')
 
 
+@pytest.mark.parametrize('by_key', [False, True])
+def test_the_keyboard_goes_on_after_clearing(desktop, by_key):
+    from selenium.webdriver.common.keys import Keys
+
+    desktop.open('small')
+    desktop.press([Keys.ARROW_DOWN, Keys.ENTER])
+    if by_key:
+        desktop.driver.execute_script("document.querySelector('[data-do=clear]').focus()")
+        desktop.press(Keys.ENTER)
+    else:
+        desktop.do('clear')
+    assert desktop.status == 'Click or tap a region to select it'
+    desktop.press(Keys.ARROW_DOWN)
+    assert desktop.status.startswith('Region ')
+    desktop.press(Keys.ENTER)
+    assert desktop.status.startswith('Selected: ')
+    desktop.driver.execute_script("document.querySelector('#viewer-detail').focus()")
+    desktop.press(Keys.ESCAPE)  # which clears, too, and leaves the slider its keys
+    focused = 'return document.activeElement.id'
+    assert desktop.driver.execute_script(focused) == 'viewer-detail'
+
+
 def test_regions_light_up_under_the_pointer_and_in_colours(desktop):
     from selenium.webdriver.common.action_chains import ActionChains
 

@@ -107,7 +107,7 @@ class Names {
 
   give(cluster, name) {
     const text = (name ?? '').trim();
-    if (text && text !== UNNAMED) {
+    if (isName(text) && text !== UNNAMED) {
       this.given.set(cluster, text);
       if (!this.known.includes(text)) this.known.push(text);
     } else {
@@ -158,6 +158,7 @@ class Page {
     this.actions = {
       previous: () => this.move(-1),
       next: () => this.move(1),
+      set: () => this.set(),
       clear: () => this.give(''),
       close: () => $('picture').close(),
     };
@@ -328,6 +329,14 @@ class Page {
     else this.input.setAttribute('aria-activedescendant', `name-${this.marked}`);
   }
 
+  /* Set the typed name as it is, unless it is a known one in other letters' case. */
+  set() {
+    const text = this.input.value.trim();
+    const known = this.offered.find((name) => name.toLowerCase() === text.toLowerCase());
+    if (text) this.give(known ?? text);
+    else this.accept();
+  }
+
   /* Set the marked or typed name; without one, go on to the next cluster. */
   accept() {
     const name = this.marked < 0 ? this.input.value.trim() : this.offered[this.marked];
@@ -337,6 +346,10 @@ class Page {
 
   /* Name the cluster and go on, or remove its name and stay. */
   give(name) {
+    if (name && !isName(name)) {
+      this.say(`a name is a line of 1 to ${LONGEST} characters that can be seen`);
+      return;
+    }
     this.names.set(this.current, name);
     this.isChanged = true;
     if (name) this.goOn();
@@ -379,6 +392,7 @@ class Page {
 
   save() {
     if (this.input.value.trim()) this.accept();
+    if (this.input.value.trim()) return; // it is no name
     const number = this.names.given.size;
     if (!number) {
       this.say('no cluster has a name yet');

@@ -286,6 +286,7 @@ class Viewer {
 
   /* Enable what there is something to do for. */
   enable() {
+    const focused = document.activeElement;
     const place = this.links.indexOf(this.link);
     const enabled = {
       previous: place > 0,
@@ -298,6 +299,8 @@ class Viewer {
       this.dialog.querySelector(`[data-do=${action}]`).disabled = !isEnabled;
     }
     this.slider.disabled = !this.tree || !this.hasDetail;
+    // What is disabled loses the focus, and keys would go to the page behind the dialog.
+    if (focused?.disabled) this.frame.focus({ preventScroll: true });
   }
 }
 
