@@ -10,7 +10,7 @@ Examples:
     >>> from pathlib import Path
     >>> from PIL import Image
     >>> leaves = np.array([[0, 0, 1], [0, 0, 1]])
-    >>> hierarchy = RegionHierarchy(leaves, np.array([2, 2, 2]), np.array([0, 0, 1.1]))
+    >>> hierarchy = RegionHierarchy(leaves, np.array([2, 2, 2]), np.array([0, 0, 1.3]))
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = Path(folder.name, 'NAME.png')
     >>> size = path.write_bytes(encode_hierarchy(hierarchy))

@@ -22,7 +22,7 @@ from dynaseg.core.regions.filters import halve
 from dynaseg.core.regions.graph import RegionGraph
 
 PATCH = 5  # pixels, odd
-HALVINGS = 2  # of the image, in each of whose sizes but the first there are patterns
+HALVINGS = 2  # patterns are found at half and at a quarter of the size
 SMALLEST_VARIANCE = 1e-4  # of Lab / 100
 DIMENSIONS = 12
 RIDGE = 0.01  # share of white noise that is added, so that nearly constant patterns do not dominate
