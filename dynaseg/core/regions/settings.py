@@ -58,8 +58,8 @@ class RegionSettings:
         for name in ('max_pixels', 'min_depth', 'middle'):
             if not getattr(self, name) > 0:
                 raise ValueError(f'{name} must be positive, got {getattr(self, name)!r}')
-        weights = (self.colour, self.gradient, self.bands, self.orientation, self.patterns)
-        weights += self.features
+        histograms = (self.colour, self.gradient, self.bands, self.orientation)
+        weights = (*histograms, self.patterns, *self.features)
         if not (min(weights) >= 0 and max(weights) > 0):
             raise ValueError(
                 f'colour, gradient, bands, orientation, patterns and features must be at least 0, '

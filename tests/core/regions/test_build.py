@@ -194,6 +194,7 @@ def test_settings_are_checked():
         RegionSettings(feature_contrast=0.5, features=(1.0,))
     with pytest.raises(ValueError, match='one of them positive'):
         RegionSettings(colour=0, gradient=0, bands=0, orientation=0, patterns=0)
+    assert RegionSettings(features=[1.0, 0.5]).features == [1.0, 0.5]  # as configs have them
 
 
 def test_regions_of_enlarged_superpixels_are_connected():
