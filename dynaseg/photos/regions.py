@@ -9,7 +9,7 @@ import numpy as np
 from dynaseg.core.labels import connected_components
 from dynaseg.core.regions import RegionHierarchy, remove_small_regions
 from dynaseg.core.regions.graph import build_graph
-from dynaseg.core.regions.groups import Groups
+from dynaseg.core.regions.groups import join_in_turn
 from dynaseg.predictor import Segmentation
 
 DETAIL = 0.5
@@ -117,14 +117,7 @@ def _join_components(labels: np.ndarray) -> RegionHierarchy:
     leaves = connected_components(labels)
     graph = build_graph(leaves)
     count = int(leaves.max()) + 1
-    groups, parents = Groups(2 * count - 1), np.arange(2 * count - 1)
-    joined = count
-    for border in np.argsort(-graph.lengths, kind='stable'):
-        one, other = (groups.find(leaf) for leaf in graph.borders[border].tolist())
-        if one != other:
-            parents[[one, other]] = joined
-            groups.join(joined, one)
-            groups.join(joined, other)
-            joined += 1
+    order = np.argsort(-graph.lengths, kind='stable')
+    parents, _ = join_in_turn(graph.borders[order].tolist(), count)
     altitudes = np.where(np.arange(2 * count - 1) < count, 0.0, ALWAYS)
     return RegionHierarchy(leaves, parents, altitudes, middle=1.0)

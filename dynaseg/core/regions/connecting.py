@@ -3,7 +3,7 @@
 import numpy as np
 
 from dynaseg.core.regions.graph import build_graph
-from dynaseg.core.regions.groups import Groups
+from dynaseg.core.regions.groups import join_in_turn
 from dynaseg.core.regions.hierarchy import RegionHierarchy
 
 
@@ -31,14 +31,7 @@ def connect_regions(hierarchy: RegionHierarchy) -> RegionHierarchy:
     joined = hierarchy.common_nodes(*graph.borders.T)
     if len(np.unique(joined)) == count - 1:
         return hierarchy
-    groups, node = Groups(2 * count - 1), count
-    parents, altitudes = np.arange(2 * count - 1), np.zeros(2 * count - 1)
-    for border in np.argsort(joined, kind='stable'):
-        roots = [groups.find(leaf) for leaf in graph.borders[border].tolist()]
-        if roots[0] != roots[1]:
-            parents[roots] = node
-            altitudes[node] = hierarchy.altitudes[joined[border]]
-            for root in roots:
-                groups.join(node, root)
-            node += 1
+    order = np.argsort(joined, kind='stable')
+    parents, places = join_in_turn(graph.borders[order].tolist(), count)
+    altitudes = np.concatenate([np.zeros(count), hierarchy.altitudes[joined[order[places]]]])
     return RegionHierarchy(hierarchy.leaves, parents, altitudes, hierarchy.middle)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dynaseg.core.regions.graph import build_graph
-from dynaseg.core.regions.groups import Groups
+from dynaseg.core.regions.groups import Groups, join_in_turn
 from dynaseg.core.regions.hierarchy import RegionHierarchy
 from dynaseg.core.regions.superpixels import renumber
 
@@ -51,13 +51,7 @@ def _chain(
 ) -> RegionHierarchy:
     """Make the tree in which links, (M - 1, 2), join M leaves in turn."""
     count = len(altitudes) + 1
-    groups = Groups(2 * count - 1)
-    parents = np.arange(2 * count - 1)
-    for node, pair in enumerate(links.tolist(), start=count):
-        for leaf in pair:
-            root = groups.find(leaf)
-            parents[root] = node
-            groups.join(node, root)
+    parents, _ = join_in_turn(links.tolist(), count)
     altitudes = np.concatenate([np.zeros(count), altitudes])
     return RegionHierarchy(kept[hierarchy.leaves], parents, altitudes, hierarchy.middle)
 
