@@ -17,7 +17,7 @@ from dynaseg.core.process import one_thread, reused_memory
 from dynaseg.core.regions import PLAIN, RegionHierarchy, RegionSettings, build_hierarchy
 from dynaseg.core.regions.build import working_image
 from dynaseg.core.regions.cues import soft_labels
-from dynaseg.core.regions.labels import label_regions
+from dynaseg.core.regions.labels import find_region_labels
 from dynaseg.core.regions.spreading import spread_marks
 from dynaseg.core.silhouette import estimate_num_clusters
 from dynaseg.core.sizes import enlarge_labels
@@ -227,7 +227,8 @@ class RegionPredictor:
         clusters = torch.from_numpy(soft_maps[0].argmax(axis=0))[None]
         clusters = enlarge_labels(clusters, hierarchy.leaves.shape)[0].numpy()
         regions = hierarchy.cut(hierarchy.altitude(LABEL_DETAIL))
-        return Segmentation(renumber(label_regions(clusters, regions)), fits[0], hierarchy)
+        labels = renumber(find_region_labels(clusters, regions))[regions]
+        return Segmentation(labels, fits[0], hierarchy)
 
 
 def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> RegionPredictor:

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from dynaseg.core.regions.graph import build_graph
-from dynaseg.core.regions.superpixels import renumber
+from dynaseg.core.regions.superpixels import number_by_first_pixel
 
 # Detail, and the altitude in units of that at detail .5; linear in between. On train images the
 # best covering is at detail .3 and the best overlap of single segments at .75.
@@ -110,7 +110,7 @@ class RegionHierarchy:
         Raises:
             ValueError: if ``num_regions`` is below 1.
         """
-        return renumber(self.leaf_regions(num_regions))[self.leaves]
+        return number_by_first_pixel(self.leaf_regions(num_regions))[self.leaves]
 
     def leaf_regions(self, num_regions: int) -> np.ndarray:
         """Find the node of the cut into ``num_regions`` that each leaf is in, (L,)."""

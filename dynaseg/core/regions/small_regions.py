@@ -5,7 +5,7 @@ import numpy as np
 from dynaseg.core.regions.graph import build_graph
 from dynaseg.core.regions.groups import Groups, join_in_turn
 from dynaseg.core.regions.hierarchy import RegionHierarchy
-from dynaseg.core.regions.superpixels import renumber
+from dynaseg.core.regions.superpixels import number_by_first_pixel
 
 
 def remove_small_regions(hierarchy: RegionHierarchy, min_area: float) -> RegionHierarchy:
@@ -42,7 +42,7 @@ def remove_small_regions(hierarchy: RegionHierarchy, min_area: float) -> RegionH
     groups = Groups(count)
     for first, second in links[is_small].tolist():
         groups.join(first, second)
-    kept = renumber(np.array([groups.find(leaf) for leaf in range(count)]))
+    kept = number_by_first_pixel(np.array([groups.find(leaf) for leaf in range(count)]))
     return _chain(hierarchy, kept, kept[links[~is_small]], hierarchy.altitudes[count:][~is_small])
 
 

@@ -31,14 +31,14 @@ def make_superpixels(strength: np.ndarray, min_depth: float = 0.05) -> np.ndarra
     depth = max(1, round(min_depth * LEVELS))
     filled = reconstruction(levels + depth, levels, method='erosion')
     markers = label(filled - levels >= depth, connectivity=2)
-    return renumber(watershed(strength, markers))
+    return number_by_first_pixel(watershed(strength, markers))
 
 
-def renumber(regions: np.ndarray) -> np.ndarray:
+def number_by_first_pixel(regions: np.ndarray) -> np.ndarray:
     """Number regions, (H, W), 0, 1, ... in the order of their first pixels by rows, int32.
 
     Examples:
-        >>> renumber(np.array([[7, 7, 2], [7, 3, 2]]))
+        >>> number_by_first_pixel(np.array([[7, 7, 2], [7, 3, 2]]))
         array([[0, 0, 1],
                [0, 2, 1]], dtype=int32)
     """

@@ -3,13 +3,13 @@ import pytest
 from skimage.measure import label
 
 from dynaseg.core.regions.enlarging import enlarge_leaves, shrink_image
-from dynaseg.core.regions.superpixels import renumber
+from dynaseg.core.regions.superpixels import number_by_first_pixel
 
 
 def noise_leaves(seed, size=(9, 11)):
     """Many small, ragged, 4-connected superpixels."""
     values = np.random.default_rng(seed).integers(0, 3, size)
-    return renumber(label(values, connectivity=1, background=-1))
+    return number_by_first_pixel(label(values, connectivity=1, background=-1))
 
 
 @pytest.mark.parametrize('seed', range(4))

@@ -4,7 +4,7 @@ from scipy import ndimage
 from skimage.measure import label
 from skimage.morphology import h_minima
 
-from dynaseg.core.regions.superpixels import make_superpixels, renumber
+from dynaseg.core.regions.superpixels import make_superpixels, number_by_first_pixel
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -34,6 +34,6 @@ def test_deeper_basins_are_fewer():
     assert counts[0] > counts[-1]
 
 
-def test_renumber_in_order_of_appearance():
+def test_number_in_order_of_appearance():
     regions = np.array([[5, 5, 1], [9, 1, 1]])
-    np.testing.assert_array_equal(renumber(regions), [[0, 0, 1], [2, 1, 1]])
+    np.testing.assert_array_equal(number_by_first_pixel(regions), [[0, 0, 1], [2, 1, 1]])
