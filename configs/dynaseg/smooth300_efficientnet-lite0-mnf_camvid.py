@@ -14,6 +14,6 @@ model = dict(
         temperature=0.05,
         loss_decode=dict(type='SmoothnessLoss', across=0.2, least_share=0.015),
     ),
-    test_cfg=dict(superpixels=True),
+    test_cfg=dict(superpixels=True, keep=True),  # at dusk the filter would take a whole cluster
 )
 data = dict(samples_per_gpu=6)

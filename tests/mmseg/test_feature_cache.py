@@ -208,7 +208,15 @@ def test_tests_read_the_levels_of_training_where_asked(tmp_path):
     with pytest.raises(TypeError):
         model.predict(pixels + 0.5)
     with pytest.raises(ValueError, match=r'feature_cache: tests=True needs train_cfg\.as_tested'):
-        build(tmp_path, feature_cache={'folder': str(tmp_path), 'tests': True})
+        build(tmp_path, train_cfg={}, feature_cache={'folder': str(tmp_path), 'tests': True})
+
+
+def test_tests_without_train_cfg_compute_their_levels(tmp_path):
+    cache = {'folder': str(tmp_path), 'tests': True}
+    model = build(tmp_path, train_cfg=None, feature_cache=cache).eval()  # as mim test builds it
+    pixels = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
+    assert model.predict(pixels).shape == (1, 5, 32, 32)
+    assert stored(tmp_path) == []
 
 
 def test_training_as_tested_sees_enlarged_images(tmp_path):

@@ -16,25 +16,26 @@ class LevelsMixin:
     """
 
     def prepare_levels(
-        self, backbone: str, train_cfg: Mapping, feature_cache: Mapping | None
+        self, backbone: str, train_cfg: Mapping | None, feature_cache: Mapping | None
     ) -> None:
         """Read the settings; see :class:`dynaseg.mmseg.models.DynaSeg`.
 
         Args:
             backbone: the backbone's config, as text.
-            train_cfg: that of the segmentor.
+            train_cfg: that of the segmentor; None in MMSegmentation's tests, which drop it.
             feature_cache: that of the segmentor.
 
         Raises:
             ValueError: if a cache does not go with the other settings.
         """
-        self.sees_as_tested = train_cfg.get('as_tested', False)
+        self.sees_as_tested = (train_cfg or {}).get('as_tested', False)
         self.cache, self.memory, self.caches_tests = None, None, False
         if feature_cache is None:
             return
         with named('feature_cache'):
             settings = dict(feature_cache)
-            self.caches_tests = settings.pop('tests', False)
+            # Without train_cfg it is unknown whether training saw images as tests do.
+            self.caches_tests = settings.pop('tests', False) and train_cfg is not None
             if self.caches_tests and not self.sees_as_tested:
                 raise ValueError('tests=True needs train_cfg.as_tested=True')
             view = self.sees_as_tested, self.predict_scale, self.predict_pixels

@@ -94,7 +94,7 @@ class DynaSeg(
             gives an image again unchanged. The output of a neck without trained weights is then
             kept in memory, up to half a GiB. With ``tests=True``, which needs ``as_tested=True``,
             the levels of test images are kept on disk, too, so that testing a second checkpoint
-            takes less time.
+            takes less time; ``mim test`` drops ``train_cfg`` and computes them.
         init_cfg: initialisation, as for every MMCV module.
         pretrained: as in MMSegmentation.
 
@@ -148,7 +148,7 @@ class DynaSeg(
         self.prepare_votes(test_cfg)
         if test_cfg.get('fit') is not None and (unused := sorted(TRAINED_KEYS & set(test_cfg))):
             raise ValueError(f'test_cfg.{", test_cfg.".join(unused)} are not used with fit')
-        self.prepare_levels(repr(backbone), train_cfg or {}, feature_cache)
+        self.prepare_levels(repr(backbone), train_cfg, feature_cache)
         self.segmentation = SegmentationSettings(
             self.decode_head.loss_decode, test_cfg.get('fit'), test_cfg.get('regions')
         )
