@@ -19,7 +19,7 @@ from dynaseg.photos.outputs import OUTPUTS, check_out_dir
 from dynaseg.photos.regions import DETAIL, MIN_AREA, RegionChoice, find_hierarchy
 from dynaseg.photos.results import Results
 from dynaseg.photos.segment import Predictor, RunStoppedError, segment_files
-from dynaseg.predictor import Segmentation, make_region_predictor
+from dynaseg.predictor import Segmentation, check_seed, make_region_predictor
 from dynaseg.version import __version__
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def load_predictor(
         ImportError: if OpenMMLab is needed and not installed; it says how to install it.
         ValueError: if the config, the checkpoint, the device, the seed or the names are invalid.
     """
+    check_seed(seed)
+    seed = int(seed)  # NumPy's could not be recorded
     if _is_by_config(config, checkpoint, cfg_options):
         try:
             from dynaseg.mmseg.predictor import build_predictor

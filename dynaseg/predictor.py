@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -245,7 +246,7 @@ def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> 
         The predictor.
 
     Raises:
-        ValueError: if the seed is negative, or 2^63 or more.
+        ValueError: if the seed is not an integer, negative, or 2^63 or more.
     """
     check_seed(seed)
     networks = [network.to(device) for network in make_region_networks(seed)]
@@ -255,8 +256,8 @@ def make_region_predictor(device: torch.device | str = 'cpu', seed: int = 0) -> 
 
 def check_seed(seed: int) -> None:
     """Raise ValueError unless PyTorch takes a seed, and those that are made of it."""
-    if not 0 <= seed < MAX_SEED:
-        raise ValueError(f'seed must be at least 0 and below 2^63, got {seed}')
+    if not (isinstance(seed, Integral) and 0 <= seed < MAX_SEED):
+        raise ValueError(f'seed must be an integer of at least 0 and below 2^63, got {seed!r}')
 
 
 def make_region_networks(seed: int = 0, in_channels: int = 9) -> list[ResponseNetwork]:
