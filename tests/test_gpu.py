@@ -68,3 +68,11 @@ def test_photographs_are_segmented_alone_and_together(device):
         assert len(np.unique(regions)) == 2
         assert (regions == regions[0, 0]).mean(axis=0)[:32].mean() > 0.95
         assert (regions == regions[0, 0]).mean(axis=0)[32:].mean() < 0.05
+
+
+def test_starts_of_fits_are_those_of_a_cpu(device):
+    model = 'dynaseg/segment.py'
+    starts = [load_predictor(model, device=place)[0].networks for place in ('cpu', device)]
+    for one, other in zip(*starts, strict=True):
+        for weight, found in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.equal(weight, found.cpu())

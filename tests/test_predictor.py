@@ -184,6 +184,14 @@ def test_features_of_ones_own_take_part_where_they_have_weights():
     assert not np.array_equal(plain.altitudes, other.altitudes)
 
 
+def test_images_are_fitted_in_inference_mode():
+    photo = make_photo(20, 30)
+    (expected,) = make_region_predictor(seed=5)([photo])
+    with torch.inference_mode():
+        (found,) = make_region_predictor(seed=5)([photo])
+    assert_same_hierarchies(found.hierarchy, expected.hierarchy)
+
+
 def test_no_networks_are_refused():
     with pytest.raises(ValueError, match='networks must be at least one, got none'):
         RegionPredictor([], make_fitter())

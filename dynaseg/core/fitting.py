@@ -187,6 +187,7 @@ class Fitter:
                 for fit, image in zip(fits, images.split(1), strict=True)
             ]
 
+    @torch.inference_mode(False)
     def fit(
         self,
         networks: nn.Module | Sequence[nn.Module],
@@ -217,6 +218,8 @@ class Fitter:
         """
         if images.ndim != 4 or 0 in images.shape:
             raise ValueError(f'images must be (N, C, H, W), got {tuple(images.shape)}')
+        if images.is_inference():
+            images = images.clone()  # or there would be no gradients
         networks = _one_each(networks, nn.Module, len(images), 'networks')
         min_clusters = _one_each(min_clusters, Real, len(images), 'min_clusters')
         if not all(isinstance(least, Integral) and least >= 1 for least in min_clusters):

@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -253,6 +254,14 @@ def take_evenly(items: Sequence, count: int | None) -> Sequence:
     if count is None or count >= len(items):
         return items
     return [items[index * len(items) // count] for index in range(count)]
+
+
+def is_damaged(path: str | PathLike) -> bool:
+    """Tell whether a file is an archive, such as PyTorch writes, whose content has changed.
+
+    PyTorch ignores the checksums.
+    """
+    return zipfile.is_zipfile(path) and not is_whole(Path(path))
 
 
 def is_whole(archive: Path | BinaryIO) -> bool:

@@ -1,4 +1,5 @@
 import logging
+import os
 from os import PathLike
 
 import torch
@@ -7,6 +8,7 @@ from mmcv.runner import load_checkpoint
 from mmseg.models import build_segmentor
 
 from dynaseg.device import find_device
+from dynaseg.io.files import is_damaged
 from dynaseg.mmseg.checks.errors import find_root
 from dynaseg.mmseg.checks.parts import check_segmentor
 from dynaseg.mmseg.configs import load_config, name_config
@@ -61,6 +63,8 @@ def build_segmentor_from(
         if checkpoint is None:
             initialise(segmentor, seed)
         else:
+            if os.path.isfile(checkpoint) and is_damaged(checkpoint):
+                raise ValueError('it is damaged')
             # The segmentor refuses a checkpoint of another network.
             load_checkpoint(segmentor, str(checkpoint), map_location='cpu', logger=LOGGER)
     except FileNotFoundError:

@@ -77,13 +77,16 @@ class FeatureCache:
         self.used = 0
         self.is_full = False
 
+    def forget_weights(self) -> None:
+        """Look for the folder again at the next call: the backbone has other weights."""
+        self.folder = None
+
     def _open(self) -> None:
         self.folder = self.root / digest(self.settings, *self.backbone.state_dict().values())
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f'feature_cache.folder: {error}') from error
-        os.utime(self.folder)
         self._measure_all()
 
     def _measure_all(self) -> None:
@@ -102,6 +105,8 @@ class FeatureCache:
         """
         if self.folder is None:
             self._open()
+        with suppress(OSError):  # removed, or only readable
+            os.utime(self.folder)  # or others would take it for one that nobody uses
         return _join([self._get(image, compute) for image in images.split(1)])
 
     @torch.no_grad()
@@ -185,6 +190,10 @@ class LevelMemory:
         self.used = 0
         self.state = ''
         self.levels = {}
+
+    def forget_weights(self) -> None:
+        """Recompute all levels: the backbone has other weights."""
+        self.state = ''
 
     def __call__(
         self, images: Tensor, compute: Callable[[Tensor], Sequence[Tensor]]

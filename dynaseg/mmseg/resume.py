@@ -17,7 +17,7 @@ from mmseg.core.utils import sync_random_seed
 from mmseg.utils import get_device, get_root_logger
 from torch.utils.data import DataLoader
 
-from dynaseg.io.files import atomic_write, is_whole, remove_parts, write_file
+from dynaseg.io.files import atomic_write, is_damaged, is_whole, remove_parts, write_file
 from dynaseg.mmseg.checks.weights import describe_random_weights
 from dynaseg.mmseg.errors import UserError
 from dynaseg.mmseg.finite import FiniteHook, describe_network
@@ -140,6 +140,8 @@ def resume(
         path = find_latest_checkpoint(os.path.dirname(path) or '.') or path
     if not os.path.isfile(path):
         raise UserError(f'no checkpoint {path} to resume from')
+    if is_damaged(path):
+        raise UserError(f'{path}: cannot be resumed from: it is damaged')
     try:
         loaded = runner.load_checkpoint(
             path, 'cpu' if map_location == 'default' else map_location, strict=True

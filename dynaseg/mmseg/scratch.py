@@ -4,7 +4,7 @@ import logging
 
 import torch
 from mmcv.runner import BaseModule, CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 PREFIX = 'scratch://'
 SEED_KEY = 'dynaseg_scratch_seed'
@@ -54,6 +54,22 @@ def initialise(model: nn.Module, seed: int) -> None:
         logging.disable(disabled)
     if isinstance(model, FromScratchMixin):
         model.weights_seed = seed
+
+
+def is_given(weight: Tensor, state_dict: dict[str, Tensor], name: str) -> bool:
+    """Tell whether a checkpoint gives a weight, in its shape: not ``scratch://``, which has none.
+
+    Args:
+        weight: of the model that is being loaded.
+        state_dict: of the checkpoint, as the model's modules get it.
+        name: the weight's in there.
+
+    Returns:
+        Whether it does. From scratch, modules find their own weights there.
+    """
+    given = state_dict.get(name)
+    is_alike = given is not None and given.shape == weight.shape
+    return is_alike and given.data_ptr() != weight.data_ptr()
 
 
 class FromScratchMixin:

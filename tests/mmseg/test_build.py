@@ -60,6 +60,12 @@ def test_damaged_and_absent_checkpoints_are_errors(tmp_path):
     path.write_bytes(b'no checkpoint')
     with pytest.raises(ValueError, match=r'damaged\.pth: cannot be loaded as a checkpoint'):
         build_segmentor_from(NAME, path, 'cpu')
+    torch.save(build_segmentor_from(NAME, device='cpu').state_dict(), path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'damaged\.pth: .* it is damaged'):
+        build_segmentor_from(NAME, path, 'cpu')
     with pytest.raises(FileNotFoundError, match=r'absent\.pth'):
         build_segmentor_from(NAME, tmp_path / 'absent.pth', 'cpu')
 

@@ -1,11 +1,13 @@
 import errno
 import logging
 import os
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from mmcv import ConfigDict
+from mmcv.runner import load_checkpoint
 from mmseg.models import build_segmentor
 from torch import nn
 
@@ -95,6 +97,20 @@ def test_the_folder_is_bounded_and_other_networks_leave_first(tmp_path, images):
     assert len(list(cache.folder.iterdir())) == 2  # no more than fit, after the others had gone
     assert len(stored(tmp_path)) == 3
     assert (tmp_path / 'mine' / 'levels.pt').exists()
+
+
+def test_networks_whose_levels_are_read_stay(tmp_path, images):
+    compute = Counting()
+    caches = [FeatureCache(frozen(seed), '', tmp_path) for seed in range(2)]
+    for cache in caches:
+        cache(images[:1], compute)
+    for age, cache in zip((20, 10), caches, strict=True):
+        old = time.time() - age
+        os.utime(cache.folder, (old, old))
+    caches[0](images[:1], compute)
+    size = stored(tmp_path)[0].stat().st_size
+    FeatureCache(frozen(2), '', tmp_path, max_gib=2.5 * size / GIB)(images[:1], compute)
+    assert [len(list(cache.folder.iterdir())) for cache in caches] == [1, 0]
 
 
 def test_what_a_killed_process_left_counts_and_leaves_with_its_network(tmp_path, images):
@@ -217,6 +233,18 @@ def test_tests_without_train_cfg_compute_their_levels(tmp_path):
     pixels = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
     assert model.predict(pixels).shape == (1, 5, 32, 32)
     assert stored(tmp_path) == []
+
+
+def test_loaded_weights_have_levels_of_their_own(tmp_path):
+    neck = {'type': 'NoiseWhitening', 'in_channels': 40, 'out_channels': 6}
+    head = {'type': 'ResponseHead', 'in_channels': 6, 'num_classes': 5}
+    model = build(tmp_path, neck=neck, decode_head=head)
+    pixels = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
+    for seed in (1, 2):
+        load_checkpoint(model, f'scratch://{seed}', map_location='cpu')
+        model.neck.matrix.copy_(torch.eye(6, 40))
+        expected = model.apply_neck(model.backbone(model.normalise(pixels)))[0]
+        torch.testing.assert_close(model.features(pixels), expected, rtol=0, atol=1e-2)
 
 
 def test_training_as_tested_sees_enlarged_images(tmp_path):

@@ -97,6 +97,17 @@ def test_kmeans_leaves_loaded_weights_alone(tmp_path, sample_data):
     assert not torch.equal(train(config)[name], weights[name])
 
 
+def test_kmeans_replaces_fresh_weights(tmp_path, sample_data):
+    changes = {'runner.max_iters': 1, 'optimizer.lr': 0.0, 'load_from': 'scratch://5'}
+    start = {'custom_hooks': [{'type': 'KMeansStartHook', 'num_images': 2}]}
+    fresh = train(tiny_config(PLAIN, sample_data, tmp_path / 'one', **changes))
+    started = train(tiny_config(PLAIN, sample_data, tmp_path / 'two', **changes, **start))
+    name = 'decode_head.conv_seg.weight'
+    assert not torch.equal(started[name], fresh[name])
+    name = 'backbone.blocks.0.0.weight'
+    assert torch.equal(started[name], fresh[name])
+
+
 def make_checkpoints(folder, *iterations):
     for number in iterations:
         torch.save({'meta': {'iter': number - 1}}, folder / f'iter_{number}.pth')
@@ -159,6 +170,17 @@ def test_what_cannot_be_resumed_from_is_named(tmp_path, sample_data, content, me
     config = tiny_config(PLAIN, sample_data, tmp_path / 'two', **changes)
     config.resume_from = str(path)
     with pytest.raises(UserError, match=f'(?s){message}'):
+        train(config)
+
+
+def test_a_checkpoint_with_a_changed_bit_is_not_resumed_from(tmp_path, sample_data):
+    train(tiny_config(PLAIN, sample_data, tmp_path / 'one', **{'runner.max_iters': 1}))
+    content = bytearray((tmp_path / 'one' / 'iter_1.pth').read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / 'mine.pth').write_bytes(content)
+    config = tiny_config(PLAIN, sample_data, tmp_path / 'two', **{'runner.max_iters': 2})
+    config.resume_from = str(tmp_path / 'mine.pth')
+    with pytest.raises(UserError, match=r'mine\.pth: cannot be resumed from: it is damaged'):
         train(config)
 
 

@@ -64,3 +64,17 @@ def test_a_bad_seed_is_named(seed):
         ValueError, match=rf'scratch://{seed}: expected scratch:// or scratch://SEED'
     ):
         weights(f'scratch://{seed}')
+
+
+def test_fresh_weights_are_not_loaded_ones(tmp_path):
+    neck = {'type': 'NoiseWhitening', 'in_channels': 6, 'out_channels': 4}
+    head = {'type': 'ResponseHead', 'in_channels': 4, 'num_classes': 5}
+    model = build_segmentor(ConfigDict({**CONFIG, 'neck': neck, 'decode_head': head}))
+    parts = model, model.neck, model.decode_head
+    load_checkpoint(model, 'scratch://3', map_location='cpu', strict=True)
+    assert not any(part.was_loaded for part in parts)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'a.pth')
+    load_checkpoint(model, str(tmp_path / 'a.pth'), map_location='cpu', strict=True)
+    assert all(part.was_loaded for part in parts)
+    load_checkpoint(model, 'scratch://3', map_location='cpu', strict=True)
+    assert not any(part.was_loaded for part in parts)

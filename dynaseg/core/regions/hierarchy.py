@@ -196,7 +196,8 @@ class RegionHierarchy:
         Returns:
             The altitude at which each pixel and its right neighbour become one region, float32,
             (H, W - 1), and the same for the pixel below, (H - 1, W). ``cut(threshold)`` has the
-            borders whose strength is above the threshold.
+            borders whose strength is above the threshold, except for the rounding to float32 where
+            the threshold is an altitude.
         """
         graph = build_graph(self.leaves)
         strengths = self.altitudes[self.common_nodes(*graph.borders.T)][graph.pair_borders]

@@ -55,13 +55,15 @@ def find_region_labels(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
         raise ValueError(
             f'labels and regions must have the same shape, got {labels.shape} and {regions.shape}'
         )
-    if labels.max() >= labels.size:  # large numbers, such as ids: no table has a column for each
-        known, places = np.unique(labels, return_inverse=True)
-        return known[find_region_labels(places.reshape(labels.shape), regions)]
+    known, places = None, labels.ravel()
     shape = int(regions.max()) + 1, int(labels.max()) + 1
-    pairs = regions.ravel().astype(np.int64) * shape[1] + labels.ravel()
+    if shape[0] * shape[1] > labels.size:  # few of large numbers, such as ids, may be there
+        known, places = np.unique(labels, return_inverse=True)
+        shape = shape[0], len(known)
+    pairs = regions.ravel().astype(np.int64) * shape[1] + places.ravel().astype(np.int64)
     counts = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
-    return counts.argmax(axis=1).astype(labels.dtype)
+    most = counts.argmax(axis=1)
+    return most.astype(labels.dtype) if known is None else known[most]
 
 
 def average_over_superpixels(probabilities: Tensor, image: np.ndarray) -> Tensor:

@@ -13,7 +13,7 @@ from dynaseg.core.regions.hierarchy import RegionHierarchy
 
 SHARPNESS = 16.0  # how fast a border's conductance falls with the altitude that removes it
 MAX_LABEL = np.iinfo(np.int32).max
-MAX_EXPONENT = 30.0  # lower conductances vanish in double precision
+MAX_EXPONENT = 24.0  # lower conductances vanish in double precision beside those of 100 pairs
 REST_ALTITUDE = 1.2  # relative; walks rarely cross higher borders
 
 

@@ -11,13 +11,15 @@ LEVELS = 1000  # per unit, to which an edge's strength is rounded
 def make_superpixels(strength: np.ndarray, min_depth: float = 0.05) -> np.ndarray:
     """Divide an image into the catchment basins of its edges, without the shallow ones.
 
-    The markers are the minima that are at least ``min_depth`` deep (h-minima; Soille,
-    Morphological Image Analysis, section 6.3); the watershed grows them to the edges.
+    The markers are where the strength lies ``min_depth`` or more below what filling the basins
+    leaves (see h-minima; Soille, Morphological Image Analysis, section 6.3): the floors of basins
+    at least that deep, each connected part of a floor by itself. The watershed grows them to the
+    edges.
 
     Args:
         strength: of the edges, (H, W).
         min_depth: a basin joins a deeper one if the lowest pass to it is no higher above the
-            basin's floor than this.
+            basin's floor than this; one of equal depth stays, whatever the pass.
 
     Returns:
         Superpixel of each pixel, 0 to L - 1 in the order of their first pixels by rows, int32,

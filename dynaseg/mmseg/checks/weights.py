@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from mmcv.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from dynaseg.io.files import name_some
+from dynaseg.io.files import is_damaged, name_some
 from dynaseg.mmseg.checks.errors import ConfigError, explain
 
 # Parts of a segmentor; a checkpoint whose weights of these differ is of another network.
@@ -35,6 +35,8 @@ def read_weights(
     """
     if os.path.isfile(path) and os.path.getsize(path) == 0:
         raise ConfigError(f'{key}={path!r} is an empty file, perhaps of an interrupted training')
+    if os.path.isfile(path) and is_damaged(path):
+        raise ConfigError(f'{key}={path!r} is damaged')
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except FileNotFoundError:

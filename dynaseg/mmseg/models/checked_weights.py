@@ -63,8 +63,8 @@ class CheckedWeightsMixin:
         if problem:
             raise UserError(problem)
         # Scripts skip what does not fit, and would test random weights.
-        if prefix + SEED_KEY not in state_dict:
+        self.was_loaded = prefix + SEED_KEY not in state_dict
+        if self.was_loaded:
             given = {name.removeprefix(prefix): value for name, value in state_dict.items()}
             refuse_other_segmentor(self, given, self.allow_missing)
-        self.was_loaded = True
         super()._load_from_state_dict(state_dict, prefix, *args)

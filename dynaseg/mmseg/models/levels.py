@@ -45,6 +45,12 @@ class LevelsMixin:
         if self.with_neck and not any(one.requires_grad for one in self.neck.parameters()):
             self.memory = LevelMemory(self.neck)
 
+    def _load_from_state_dict(self, *args) -> None:
+        super()._load_from_state_dict(*args)
+        for kept in (self.cache, self.memory):
+            if kept is not None:
+                kept.forget_weights()
+
     def training_levels(self, img: Tensor) -> list[Tensor]:
         """Compute the backbone's levels of training images, or find them in the cache.
 

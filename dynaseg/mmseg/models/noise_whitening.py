@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dynaseg.core.whitening import AffineTransform
 from dynaseg.mmseg.models.normalized_levels import NormalizedLevels
+from dynaseg.mmseg.scratch import is_given
 
 
 @NECKS.register_module()
@@ -42,8 +43,7 @@ class NoiseWhitening(NormalizedLevels):
         self.reset_parameters()
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        given = state_dict.get(prefix + 'matrix')
-        self.was_loaded = given is not None and given.shape == self.matrix.shape
+        self.was_loaded = is_given(self.matrix, state_dict, prefix + 'matrix')
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def reset_parameters(self) -> None:

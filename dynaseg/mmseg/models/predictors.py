@@ -139,10 +139,11 @@ def make_predictor(
             network, settings.fitter, settings.min_clusters, segmentor.normalise.from_rgb
         )
     networks = [network]
+    device = next(segmentor.parameters()).device
     for seed in start_seeds(segmentor.weights_seed, settings.num_fits)[1:]:
-        other = copy.deepcopy(segmentor)
+        other = copy.deepcopy(segmentor).cpu()  # a GPU draws other numbers
         initialise(other, seed)
-        networks.append(_Responses(other))
+        networks.append(_Responses(other.to(device)))
     return RegionPredictor(
         networks,
         settings.fitter,
@@ -170,7 +171,7 @@ class BackboneFeatures:
     @torch.no_grad()
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """Compute the levels, each (C, h, w), of an image, RGB, uint8, (H, W, 3)."""
-        pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
         img = Normalization()(limit_size(pixels.float(), self.max_pixels))
         img = F.interpolate(img, scale_factor=2, mode='bilinear')
         return [level[0].numpy() for level in self.backbone(img)]
@@ -204,11 +205,12 @@ class TrainedPredictor:
         number = segmentor.num_classes
         names = names or segmentor.names
         if names is None:
+            self.groups = segmentor.groups
             self.table = np.arange(number)
             self.names = name_clusters(number)
         else:
             self.table, self.names = names.number_labels(number)
-            segmentor.vote_by_names(names)
+            self.groups = segmentor.find_groups(names)
 
     @property
     def gives_hierarchies(self) -> bool:
@@ -218,11 +220,13 @@ class TrainedPredictor:
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Segmentation]:
         """Segment images, RGB, uint8, each (H, W, 3); labels are the clusters."""
-        return [self._segment(image) for image in images]
+        with self.segmentor.voting(self.groups):
+            return [self._segment(image) for image in images]
 
     def _segment(self, image: np.ndarray) -> Segmentation:
         device = next(self.segmentor.parameters()).device
-        img = torch.from_numpy(image).to(device).permute(2, 0, 1).flip(0)[None]
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device)
+        img = pixels.permute(2, 0, 1).flip(0)[None]
         probabilities = self.segmentor.predict(img)
         labels = enlarge_labels(probabilities.argmax(dim=1), image.shape[:2])[0].cpu().numpy()
         hierarchy = None
@@ -235,9 +239,8 @@ class TrainedPredictor:
 
     def _soften(self, probabilities: Tensor) -> np.ndarray:
         """Make a soft map, (K, h, w), of probabilities, (1, K, h, w): of names if there are any."""
-        groups = self.segmentor.groups
-        if groups is not None:  # of which each pixel has one cluster: no border within a name
-            probabilities = sum_groups(probabilities, groups)
+        if self.groups is not None:  # of which each pixel has one cluster: no border within a name
+            probabilities = sum_groups(probabilities, self.groups)
         soft = probabilities[0].clamp(min=0)  # a filter may leave some below 0
         return (soft / soft.sum(dim=0)).cpu().numpy()
 

@@ -143,12 +143,30 @@ class RefinedVotesMixin:
         Raises:
             ValueError: if there are names of clusters that the head does not have.
         """
+        self.groups = self.find_groups(names)
+
+    @contextmanager
+    def voting(self, groups: Tensor | None) -> Iterator[None]:
+        """Let the clusters of each group, as :meth:`find_groups` numbers them, vote together."""
+        before = self.groups
+        self.groups = groups
+        try:
+            yield
+        finally:
+            self.groups = before
+
+    def find_groups(self, names: ClusterNames) -> Tensor:
+        """Number the groups of clusters that have one name; the group of each, (q,).
+
+        Raises:
+            ValueError: if there are names of clusters that the head does not have.
+        """
         labels, _ = names.number_labels(self.num_classes)
         unnamed = [cluster not in names.names for cluster in range(self.num_classes)]
         groups = torch.from_numpy(labels)
         # Clusters without a name have nothing in common.
         groups[unnamed] = groups.max() + torch.arange(sum(unnamed))
-        self.groups = groups
+        return groups
 
 
 def _read_flag(test_cfg: Mapping, key: str) -> bool:

@@ -7,6 +7,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dynaseg.mmseg.scratch import is_given
+
 
 @HEADS.register_module()
 class ResponseHead(BaseDecodeHead):
@@ -70,8 +72,7 @@ class ResponseHead(BaseDecodeHead):
         return self.norm(self.cls_seg(self.gather(inputs)))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        given = state_dict.get(prefix + 'conv_seg.weight')
-        self.was_loaded = given is not None and given.shape == self.conv_seg.weight.shape
+        self.was_loaded = is_given(self.conv_seg.weight, state_dict, prefix + 'conv_seg.weight')
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def gather(self, inputs: Sequence[Tensor]) -> Tensor:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,25 @@ def test_labels_may_be_large_numbers():
     labels = np.array([[10**12, 10**12, 7], [5, 7, 7]])
     found = label_regions(labels, np.array([[0, 0, 1], [0, 1, 1]]))
     np.testing.assert_array_equal(found, [[10**12, 10**12, 7], [10**12, 7, 7]])
+
+
+def test_labels_may_be_unsigned():
+    labels = np.array([[10**12, 10**12, 7]], np.uint64)
+    found = label_regions(labels, np.array([[0, 0, 1]], np.uint64))
+    assert found.dtype == np.uint64
+    np.testing.assert_array_equal(found, labels)
+
+
+def test_few_large_labels_take_no_table_of_their_size():
+    labels = np.full((256, 256), 60_000)
+    labels[:, ::3] = 59_999
+    regions = np.arange(64).repeat(4)[:, None] * 64 + np.arange(64).repeat(4)
+    tracemalloc.start()
+    found = label_regions(labels, regions)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * labels.nbytes
+    assert set(np.unique(found)) <= {59_999, 60_000}
 
 
 def test_lowest_of_equally_frequent_labels():

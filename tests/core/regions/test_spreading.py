@@ -3,6 +3,7 @@ import pytest
 
 from dynaseg.core.regions import RegionHierarchy, build_hierarchy
 from dynaseg.core.regions.graph import build_graph
+from dynaseg.core.regions.groups import join_in_turn
 from dynaseg.core.regions.spreading import MAX_EXPONENT, spread_marks
 
 
@@ -100,3 +101,20 @@ def test_bad_marks_are_refused(hierarchy):
 def test_every_superpixel_marked_needs_no_walk(hierarchy):
     marks = (hierarchy.leaves % 2).astype(int)
     assert (spread_marks(hierarchy, marks) == marks).all()
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_weak_borders_decide_between_marks_beyond_them(seed):
+    cells = 20
+    leaves = np.kron(np.arange(cells**2).reshape(cells, cells), np.ones((100, 100), int))
+    leaves[:2, 0], leaves[-9:, -1] = cells**2, cells**2 + 1  # with a short and a long border
+    graph = build_graph(leaves)
+    altitudes = 0.05 * np.random.default_rng(seed).random(len(graph.borders))
+    altitudes[(graph.borders >= cells**2).any(axis=1)] = 1.9
+    order = np.argsort(altitudes)
+    parents, places = join_in_turn(graph.borders[order].tolist(), cells**2 + 2)
+    heights = np.r_[np.zeros(cells**2 + 2), altitudes[order][places]]
+    marks = np.full(leaves.shape, -1)
+    marks[0, 0], marks[-1, -1] = 0, 1
+    labels = spread_marks(RegionHierarchy(leaves, parents, heights, 1.0), marks)
+    assert (labels[leaves < cells**2] == 1).all()

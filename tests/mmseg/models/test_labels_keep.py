@@ -300,3 +300,22 @@ def test_regions_have_no_borders_within_a_name(folder):
     np.testing.assert_allclose(soft.sum(axis=0), 1, atol=1e-6)
     np.testing.assert_allclose(soft.max(axis=0), 1, atol=1e-6)
     assert (soft == soft[:, :1, :1]).all()
+
+
+def test_predictors_of_one_segmentor_keep_their_own_names(folder):
+    model = build_segmentor_from(folder / 'config.py', folder / 'a.pth', 'cpu')
+    pixels = np.array(Image.open(folder / 'photos/5.png'))
+    half = {cluster: f'{cluster // 6}' for cluster in range(CLUSTERS)}
+    odd = {cluster: f'{cluster % 2}' for cluster in range(CLUSTERS)}
+    plain, halves = model.make_predictor(), model.make_predictor(ClusterNames(half, 'a test'))
+    before = [predictor([pixels])[0].labels for predictor in (plain, halves)]
+    model.make_predictor(ClusterNames(odd, 'a test'))([pixels])
+    for predictor, labels in zip((plain, halves), before, strict=True):
+        assert np.array_equal(predictor([pixels])[0].labels, labels)
+
+
+def test_images_may_be_views_of_reversed_channels(folder):
+    model = build_segmentor_from(folder / 'config.py', folder / 'a.pth', 'cpu')
+    pixels = np.array(Image.open(folder / 'photos/5.png'))
+    one, other = model.make_predictor()([pixels[..., ::-1], pixels[..., ::-1].copy()])
+    assert np.array_equal(one.labels, other.labels)
