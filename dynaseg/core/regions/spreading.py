@@ -13,7 +13,8 @@ from dynaseg.core.regions.hierarchy import RegionHierarchy
 
 SHARPNESS = 16.0  # how fast a border's conductance falls with the altitude that removes it
 MAX_LABEL = np.iinfo(np.int32).max
-MAX_EXPONENT = 24.0  # lower conductances vanish in double precision beside those of 100 pairs
+# Sums of conductances that differ by more would lose the lower ones in double precision.
+EXPONENTS = 2.0, 28.0
 REST_ALTITUDE = 1.2  # relative; walks rarely cross higher borders
 
 
@@ -24,8 +25,8 @@ def spread_marks(
 
     The walk runs over the superpixels (Grady 2006). It crosses a border more easily the longer it
     is and the lower the altitude at which the hierarchy removes it; its conductance is
-    length exp(-16 altitude / middle). It ends where pixels are marked, a superpixel's label being
-    the one most marked in it.
+    length exp(-16 altitude / middle), with an exponent of -2 to -28. It ends where pixels are
+    marked, a superpixel's label being the one most marked in it.
 
     Where a label means everything else, as the background of a cut-out does, a walk may also end at
     it anywhere (Grady 2005, with that label as the prior): as if every superpixel had a border with
@@ -105,7 +106,7 @@ def _conductances(hierarchy: RegionHierarchy) -> sparse.csr_array:
     graph = build_graph(hierarchy.leaves)
     first, second = graph.borders.T
     altitudes = hierarchy.altitudes[hierarchy.common_nodes(first, second)]
-    exponents = np.minimum(SHARPNESS * altitudes / hierarchy.middle, MAX_EXPONENT)
+    exponents = np.clip(SHARPNESS * altitudes / hierarchy.middle, *EXPONENTS)
     values = graph.lengths * np.exp(-exponents)
     count = hierarchy.num_leaves
     half = sparse.coo_array((values, (first, second)), shape=(count, count)).tocsr()

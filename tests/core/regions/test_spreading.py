@@ -4,7 +4,7 @@ import pytest
 from dynaseg.core.regions import RegionHierarchy, build_hierarchy
 from dynaseg.core.regions.graph import build_graph
 from dynaseg.core.regions.groups import join_in_turn
-from dynaseg.core.regions.spreading import MAX_EXPONENT, spread_marks
+from dynaseg.core.regions.spreading import EXPONENTS, spread_marks
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_probabilities_are_those_of_walks_step_by_step():
     steps = np.zeros((12, 12))
     for one, other in graph.borders:
         altitude = altitudes[hierarchy.common_nodes(np.array([one]), np.array([other]))[0]]
-        steps[one, other] = steps[other, one] = np.exp(-min(16 * altitude, MAX_EXPONENT))
+        steps[one, other] = steps[other, one] = np.exp(-np.clip(16 * altitude, *EXPONENTS))
     steps /= steps.sum(axis=1, keepdims=True)
     seeds = np.flatnonzero(marks.ravel() >= 0)
     steps[seeds] = np.eye(12)[seeds]
