@@ -115,7 +115,10 @@ class FeatureCache:
         levels = _read(path) if path.is_file() else None
         if levels is None:
             with torch.autocast(image.device.type, enabled=False):
-                levels = [level.half().cpu() for level in compute(image)]
+                exact = compute(image)
+            levels = [level.half().cpu() for level in exact]
+            if not all(level.isfinite().all() for level in levels):  # beyond float16
+                return exact
             self._store(path, levels)
         return [level.to(image.device, torch.float32) for level in levels]
 

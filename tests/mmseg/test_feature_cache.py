@@ -170,6 +170,14 @@ def test_levels_are_of_full_precision_in_any_training(tmp_path, images):
     assert torch.equal(mixed, expected)
 
 
+def test_levels_beyond_half_precision_are_computed_each_time(tmp_path, images):
+    levels = [torch.full((1, 2, 4, 4), 1e6)]
+    cache = FeatureCache(frozen(), '', tmp_path)
+    for _ in range(2):
+        assert torch.equal(cache(images[:1], lambda image: levels)[0], levels[0])
+    assert stored(tmp_path) == []
+
+
 def test_a_full_disk_costs_no_training(tmp_path, images, monkeypatch, caplog):
     def fail(path, content):
         raise OSError(errno.ENOSPC, 'No space left on device')
