@@ -148,7 +148,7 @@ def segment_images(
     min_area: float = MIN_AREA,
     workers: int | None = None,
     scheduler: str | None = None,
-    export: Sequence[str] = (),
+    export: str | Sequence[str] = (),
     cfg_options: Sequence[str] = (),
     names: str | PathLike | None = None,
 ) -> list[dict]:
@@ -234,6 +234,7 @@ def segment_images(
         raise ValueError(f'workers must be at least 1, got {workers}')
     if scheduler is not None and workers is not None:
         raise ValueError('workers are processes of this machine: a scheduler has its own')
+    export = [export] if isinstance(export, str) else list(export)
     unknown = [name for name in export if name not in EXPORTS]
     if unknown:
         raise ValueError(f'export must be among {[*EXPORTS]}, got {unknown[0]!r}')

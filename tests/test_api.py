@@ -127,9 +127,12 @@ def test_small_regions_are_none(photo):
     ('choice', 'message'),
     [
         ({'detail': 1.5}, 'detail must be from 0'),
+        ({'detail': '0.5'}, "detail must be from 0 .*got '0.5'"),
         ({'regions': 0}, 'regions must be a positive integer, got 0'),
         ({'regions': 2.5}, 'regions must be a positive integer, got 2.5'),
         ({'min_area': 1.0}, 'min_area must be a share of the image'),
+        ({'min_area': 'x'}, 'min_area must be a share of the image'),
+        ({'seed': 1.5}, 'seed must be an integer'),
     ],
 )
 def test_unfit_choices_of_regions_are_refused(photo, choice, message):

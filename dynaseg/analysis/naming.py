@@ -77,9 +77,11 @@ def build_evaluated(subset: Config, config: Config) -> ClusterEvaluationMixin:
         as_tested['evaluation_crop'] = test.evaluation_crop
     dataset = build_dataset({**subset, **as_tested})
     if not isinstance(dataset, ClusterEvaluationMixin):
+        key = next((name for name, one in config.data.items() if one is subset), 'test')
         raise ValueError(
-            f'{type(dataset).__name__} has no classes to compare clusters with: expected a data '
-            'set that evaluates clusters, such as ClusterCustomDataset'
+            f'data.{key}: {type(dataset).__name__} has no masks and classes to compare clusters '
+            'with: expected a data set that evaluates clusters, such as LabelledFolderDataset, '
+            'with ann_dir and classes'
         )
     return dataset
 

@@ -47,7 +47,7 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
         try:
             picture = segmenter(Path(path))
         except ValueError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(str(error), print_exception=False) from error
         canvas = {'background': picture.display, 'layers': [], 'composite': None}
         return picture, picture.draw(DETAIL), canvas, picture.describe(DETAIL), DETAIL
 
@@ -69,16 +69,19 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
     def cut_out(picture: Picture | None, canvas: dict | None, detail: float) -> tuple:
         layers = (canvas or {}).get('layers') or []
         if picture is None or not layers:
-            raise gr.Error('open a picture, and paint green on the subject and red around it')
+            raise gr.Error(
+                'open a picture, and paint green on the subject and red around it',
+                print_exception=False,
+            )
         try:
             picture.select_marked(np.asarray(layers[0]))
         except ValueError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(str(error), print_exception=False) from error
         return *show(picture, detail), gr.Tabs(selected='regions')
 
     def save(picture: Picture | None, detail: float) -> gr.Files:
         if picture is None:
-            raise gr.Error('no picture is open')
+            raise gr.Error('no picture is open', print_exception=False)
         saved = segmenter.folder / 'saved'
         remove_older(saved, KEPT)
         folder = Path(mkdtemp(dir=saved))

@@ -39,7 +39,8 @@ def find_images(
 
     Raises:
         FileNotFoundError: if there is no file at all, or a pattern matches none.
-        ValueError: if a folder holds the outputs of an earlier run.
+        ValueError: if an input is an empty text, a folder of outputs of an earlier run, or the only
+            images found are such outputs.
     """
     inputs = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
     exclude = {os.path.abspath(folder) for folder in exclude}
@@ -47,7 +48,10 @@ def find_images(
     @cache
     def skip(folder: str) -> bool:
         path = os.path.abspath(folder)
-        return path in exclude or is_output_folder(Path(path))
+        if is_output_folder(Path(path)):
+            outputs.add(os.path.dirname(folder) or os.curdir)
+            return True
+        return path in exclude
 
     @cache
     def list_cut_outs(out_dir: Path) -> set[str]:
@@ -57,9 +61,11 @@ def find_images(
         path = Path(os.path.abspath(file))
         return path.parent.name in CUT_OUTS and path.name in list_cut_outs(path.parent.parent)
 
-    files = {}
+    files, outputs = {}, set()
     texts = [os.path.expanduser(os.fspath(given)) for given in inputs]
     for text in texts:
+        if not text:
+            raise ValueError('an input has no name: expected a file, a folder or a pattern')
         if os.path.isdir(text):
             if is_output_folder(Path(os.path.abspath(text))):
                 raise ValueError(
@@ -79,6 +85,10 @@ def find_images(
         places = ', '.join(str(given) for given in inputs) or 'nothing'
         if inputs and not any(glob.has_magic(place) or os.path.isdir(place) for place in texts):
             raise FileNotFoundError(f'no such file or folder: {places}')
+        if outputs:
+            raise ValueError(
+                f'{min(outputs)} holds outputs of an earlier run, and there are no other images'
+            )
         raise FileNotFoundError(f'no image files ({SUFFIXES}) found in: {places}')
     return list(files)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -36,14 +36,14 @@ class RegionChoice:
     min_area: float = MIN_AREA
 
     def __post_init__(self) -> None:
-        if not 0 <= self.detail <= 1:
-            raise ValueError(f'detail must be from 0 (coarse) to 1 (fine), got {self.detail}')
+        if not (isinstance(self.detail, Real) and 0 <= self.detail <= 1):
+            raise ValueError(f'detail must be from 0 (coarse) to 1 (fine), got {self.detail!r}')
         regions = self.regions
         if regions is not None and not (isinstance(regions, Integral) and regions >= 1):
             raise ValueError(f'regions must be a positive integer, got {regions!r}')
-        if not 0 <= self.min_area < 1:
+        if not (isinstance(self.min_area, Real) and 0 <= self.min_area < 1):
             raise ValueError(
-                f'min_area must be a share of the image, 0 to below 1, got {self.min_area}'
+                f'min_area must be a share of the image, 0 to below 1, got {self.min_area!r}'
             )
         # Records are JSON, which has no numbers of NumPy.
         object.__setattr__(self, 'detail', float(self.detail))

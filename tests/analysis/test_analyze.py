@@ -278,12 +278,12 @@ def test_probe_stands_beside_the_other_figures(sample_data, tmp_path):
         (
             {'data.train': FOLDER},
             {'names_from_labels': 1},
-            'ImageFolderDataset has no classes to compare clusters with',
+            'data.train: ImageFolderDataset has no masks and classes to compare clusters with',
         ),
         (
             {'data.train': FOLDER},
             {'probe_pixels': 9},
-            'ImageFolderDataset has no classes to compare clusters with',
+            'data.train: ImageFolderDataset has no masks and classes to compare clusters with',
         ),
     ],
 )

@@ -66,7 +66,7 @@ def test_regions_of_lines_are_described(shape):
 def test_an_export_is_asked_for_by_name(tmp_path, photos, capsys):
     with pytest.raises(ValueError, match=r"export must be among \['coco', 'geotiff'\], got 'svg'"):
         segment_images(photos, tmp_path / 'out', export=['svg'])
-    segment_images(photos / 'a.png', tmp_path / 'out', export=['coco'], device='cpu')
+    segment_images(photos / 'a.png', tmp_path / 'out', export='coco', device='cpu')
     assert json.loads((tmp_path / 'out/coco.json').read_text())['annotations']
     assert f'regions as coco: {tmp_path / "out/coco.json"}\n' in capsys.readouterr().err
 

@@ -137,6 +137,19 @@ def test_nothing_found_is_an_error(tree, monkeypatch, given, message):
         find_images(given)
 
 
+def test_outputs_of_an_earlier_run_are_told_from_an_empty_folder(tmp_path):
+    Image.new('RGB', (8, 6)).save(tmp_path / 'a.png')
+    segment_images(tmp_path / 'a.png', tmp_path / 'runs/out', device='cpu')
+    for given in (tmp_path / 'runs', tmp_path / 'runs/out', tmp_path / 'runs/out/labels'):
+        with pytest.raises(ValueError, match=r'out.* holds outputs of an earlier run'):
+            find_images(given)
+
+
+def test_an_empty_text_is_no_input(tmp_path):
+    with pytest.raises(ValueError, match='an input has no name'):
+        find_images(['', tmp_path])
+
+
 def test_names_are_stems_and_never_collide():
     files = [Path(name) for name in ('a/x.jpg', 'a/x.png', 'b/X.jpg', 'a/x-2.jpg', 'a/y.jpg')]
     names = name_outputs(files, {})
