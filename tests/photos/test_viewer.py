@@ -93,6 +93,8 @@ class Viewer:
 
     def release_file(self, number):
         """Let one of the files that are held back come."""
+        asked = 'return held.length > arguments[0]'
+        self.wait(lambda: self.driver.execute_script(asked, number))
         script = 'Node.prototype.appendChild.call(document.head, held[arguments[0]])'
         self.driver.execute_script(script, number)
         loaded = 'return !held[arguments[0]].isConnected'  # the page takes it away
