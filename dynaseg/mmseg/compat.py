@@ -241,14 +241,15 @@ def translate_arguments(arguments: list[str]) -> list[str]:
     for argument in remaining:
         if argument.startswith('--local-rank'):
             argument = argument.replace('--local-rank', '--local_rank', 1)
-        if argument == '--device':
-            device = next(remaining, None)
+        option, is_joined, value = argument.partition('=')
+        if option == '--device':
+            device = value if is_joined else next(remaining, None)
             if device != 'cpu':
                 print_log(f'--device {device} is ignored: every visible GPU may be used', 'mmseg')
             continue
-        if argument == '--gpus':
-            number = next(remaining, None)
-            translated += [] if number == '1' else [argument, *filter(None, [number])]
+        if option == '--gpus':
+            number = value if is_joined else next(remaining, None)
+            translated += [] if number == '1' else [option, *filter(None, [number])]
             continue
         translated.append(argument)
     return translated

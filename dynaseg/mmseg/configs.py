@@ -115,18 +115,27 @@ def merge_options(config: Config, options: Sequence[str]) -> Config:
     return changed
 
 
-def refuse_new_keys(options: Iterable[str], known: Collection[str]) -> None:
-    """Check that options of a command change what is in a config, or is read from one.
+def refuse_new_keys(
+    options: Iterable[str], known: Collection[str], config: Collection[str]
+) -> None:
+    """Check that options of a command change what is read from a config.
 
     Args:
         options: their dotted keys, perhaps with ``=`` and a value.
         known: the top-level keys that have an effect.
+        config: the top-level keys of the config. Other ones are its variables, whose values have
+            already been used.
 
     Raises:
         ConfigError: for the first that would have none.
     """
     for option in options:
         key = option.partition('=')[0].partition('.')[0]
+        if key in config and key not in known:
+            raise ConfigError(
+                f'cfg-options: {key} is a variable of the config: set what has its value, such as '
+                f'data.train.{key}'
+            )
         if key not in known:
             raise ConfigError(f'cfg-options: {key} is not in the config{suggest(key, known)}')
 

@@ -46,16 +46,20 @@ def write_new_config(name: str | PathLike, base: str | PathLike) -> Path:
     Raises:
         FileExistsError: if there is such a file, which is left unchanged.
         FileNotFoundError: if there is no such base or no such folder.
-        ValueError: if the base is not a valid config, or not one of a segmentor.
+        ValueError: if the base is not a valid config, or not one of a segmentor, or the new one has
+            its name.
     """
     path = Path(name)
     if path.suffix != '.py':
         path = path.with_name(f'{path.name}.py')
+    is_own = Path(base).is_file()
+    if not is_own and path.name == Path(base).name:
+        raise ValueError(f'{path} would be found in place of {base}: give it another name')
     config = load_config(base)
     if 'decode_head' not in config.get('model', {}):
         raise ValueError(f'{base} has no model.decode_head: expected the config of a segmentor')
     # A shipped config is found by its name wherever the package is; your own by its full path.
-    given = str(Path(base).resolve()) if Path(base).is_file() else str(base)
+    given = str(Path(base).resolve()) if is_own else str(base)
     content = TEMPLATE.format(
         base=given,
         given=given,

@@ -282,7 +282,7 @@ def build_dataloader(
         dist: whether each process has its own loader.
         shuffle: whether it is for training.
         seed: the seed of the order and of the augmentations.
-        drop_last: whether an incomplete last batch is left out.
+        drop_last: whether an incomplete last batch of a training is left out.
         persistent_workers: whether workers outlive an epoch.
         on_bad_image: ``'raise'``, or ``'skip'`` to replace an image that cannot be read by the next
             one; for training only, since it would change the figures of a test.
@@ -312,7 +312,7 @@ def build_dataloader(
             dist,
             shuffle,
             seed,
-            drop_last,
+            drop_last=False,  # MMSegmentation hands on training's: images would go unevaluated
             persistent_workers=persistent_workers,
             **kwargs,
         )

@@ -49,6 +49,8 @@ def test_other_code_in_checkpoints_is_still_refused(tmp_path):
         (['config.py', '--gpus', '1', '--seed', '0'], ['config.py', '--seed', '0']),
         (['config.py', '--gpus', '2'], ['config.py', '--gpus', '2']),
         (['config.py', '--gpus'], ['config.py', '--gpus']),
+        (['config.py', '--device=cpu', '--gpus=1'], ['config.py']),
+        (['config.py', '--gpus=2'], ['config.py', '--gpus', '2']),
     ],
 )
 def test_arguments_are_translated(given, expected):

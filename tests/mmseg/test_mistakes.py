@@ -327,6 +327,7 @@ def test_options_of_the_command_are_checked_as_the_config_is(write, refuse):
     [
         ('load_form=a.pth', "load_form is not in the config; did you mean 'load_from'?"),
         ('seed=3', 'seed is not in the config'),
+        ('data_root=x', 'data_root is a variable of the config: set '),
         ('model', 'take KEY=VALUE: '),
         ('model.test_cfg=(1),(2)', "brackets of '(1),(2)' do not match"),
     ],
@@ -634,6 +635,12 @@ def test_joined_validation_sets_are_checked_one_by_one(write, change, message):
     joined = 'data = dict(val=[{{_base_.data.val}}, {{_base_.data.val}}])'
     with pytest.raises(ConfigError, match=message):
         check_training(load_config(write(f'{joined}\n{change}', 'cnn')))
+
+
+def test_a_named_figure_needs_names(write):
+    change = "evaluation = dict(save_best='named_mIoU')"
+    with pytest.raises(ConfigError, match=r'named_mIoU, \.\.\. with model\.test_cfg\.names, and only'):
+        check_training(load_config(write(change, 'cnn')))
 
 
 def test_masks_of_any_of_the_joined_sets_are_read(write, sample_data):

@@ -67,3 +67,11 @@ def test_an_unknown_base_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no config 'nope\.py'"):
         write_new_config(tmp_path / 'mine.py', 'nope.py')
     assert not (tmp_path / 'mine.py').exists()
+
+
+def test_a_copy_needs_another_name_than_its_base(tmp_path):
+    name = 'fsf_efficientnet-lite0_200_own-labels.py'
+    for base in (name, f'dynaseg/{name}'):
+        with pytest.raises(ValueError, match=r'would be found in place of .* another name'):
+            write_new_config(tmp_path / name, base)
+    assert not (tmp_path / name).exists()

@@ -192,3 +192,9 @@ def test_validation_needs_no_workers(tmp_path, sample_data):
     config.evaluation.interval = 1
     assert config.data.workers_per_gpu == 0
     assert train(config, validate=True) is not None
+
+
+def test_no_image_of_an_evaluation_is_left_out():
+    # MMSegmentation hands training's drop_last to the loader of the validation images.
+    loader = build_dataloader(list(range(5)), 2, 0, dist=False, shuffle=False, drop_last=True)
+    assert sum(map(len, loader.batch_sampler)) == 5

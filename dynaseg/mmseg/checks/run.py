@@ -10,7 +10,7 @@ import numpy as np
 from mmcv import Config
 from mmcv.parallel import DataContainer
 from mmcv.runner import build_optimizer, load_checkpoint
-from mmseg.datasets import CustomDataset, build_dataset
+from mmseg.datasets import ConcatDataset, CustomDataset, build_dataset
 from mmseg.models import build_segmentor
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -21,6 +21,7 @@ from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
 from dynaseg.mmseg.checks.settings import (
     FIGURES,
+    OLDER,
     TOP_LEVEL,
     check_best,
     check_metrics,
@@ -50,7 +51,7 @@ def check_command(config: Config, arguments: Namespace) -> None:
     Raises:
         ConfigError: for the first mistake in it, or in files that it or the command names.
     """
-    refuse_new_keys(arguments.cfg_options or {}, {*TOP_LEVEL, *config})
+    refuse_new_keys(arguments.cfg_options or {}, {*TOP_LEVEL, *OLDER}, config)
     with naming('--cfg-options', *MISTAKES):
         config.merge_from_dict(arguments.cfg_options or {})
         load_config(config)  # which checks what options may have changed
@@ -126,16 +127,23 @@ def _check_validation(config: Config) -> None:
     if config.get('evaluation', {}) is None:
         raise ConfigError('evaluation is None: give its settings, or train with --no-validate')
     evaluation = config.get('evaluation', {})
-    is_joined = not isinstance(config.data.val, Mapping)
-    for one in config.data.val if is_joined else [config.data.val]:
+    is_list = not isinstance(config.data.val, Mapping)
+    for one in config.data.val if is_list else [config.data.val]:
         check_metrics('evaluation.metric', evaluation.get('metric', 'mIoU'), one)
     best = evaluation.get('save_best')
-    if is_joined and best in FIGURES:
+    built = _build_dataset(config, 'val')
+    if best in FIGURES and isinstance(built, ConcatDataset):
         raise ConfigError(
-            f'evaluation.save_best={best!r}: of a list of data sets, each has figures of its own; '
+            f'evaluation.save_best={best!r}: of joined data sets, each has figures of its own; '
             f'expected 0_{best} for the first one'
         )
-    for dataset in list_parts(_build_dataset(config, 'val')):
+    has_names = (config.model.get('test_cfg') or {}).get('names') is not None
+    if best in (FIGURES if has_names else [f'named_{figure}' for figure in FIGURES]):
+        raise ConfigError(
+            f'evaluation.save_best={best!r}: figures are called named_{FIGURES[0]}, ... with '
+            'model.test_cfg.names, and only with it'
+        )
+    for dataset in list_parts(built):
         if hasattr(dataset, 'CLASS_GROUPS'):
             check_best(best, dataset.CLASS_GROUPS)
         _check_masks('data.val', dataset)

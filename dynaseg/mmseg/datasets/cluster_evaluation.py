@@ -132,7 +132,8 @@ class ClusterEvaluationMixin:
             self._refuse_deep_mask(index)
         truth = self.get_gt_seg_map_by_idx(index)
         if self.reduce_zero_label:
-            truth = np.where(truth % 255 == 0, self.ignore_index, truth - 1)
+            is_ignored = (truth % 255 == 0) | (truth == self.ignore_index)
+            truth = np.where(is_ignored, self.ignore_index, truth - 1)
         return self.crop_as_evaluated(truth, 'nearest')
 
     def _refuse_deep_mask(self, index: int) -> None:

@@ -14,6 +14,7 @@ from dynaseg.mmseg.datasets.pipelines.coco_stuff import (
     LoadCocoStuff27Annotations,
 )
 
+SUBSETS = ('train2017', 'val2017')
 IMAGE_SUFFIXES = ('.jpeg', '.jpg')
 SPLIT_FILE = 'Coco164kFull_Stuff_Coarse_7.txt'
 SOURCES = {
@@ -65,7 +66,7 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
         evaluation_crop: int | None = None,
         test_mode: bool = False,
     ) -> None:
-        if subset not in ('train2017', 'val2017'):
+        if subset not in SUBSETS:
             raise ValueError(f"subset must be 'train2017' or 'val2017', got {subset!r}")
         loader = LoadCocoStuff27Annotations(categories=categories)
         self.CLASSES = loader.classes
@@ -102,7 +103,8 @@ class CocoStuff27Dataset(ClusterEvaluationMixin, CustomDataset):
 
 def find_layout(data_root: str | Path) -> tuple[str, str]:
     """Find COCO's images and masks below a folder; see :class:`CocoStuff27Dataset`."""
-    if os.path.isdir(os.path.join(data_root, 'images')):
+    # Photographs of one's own are in images/, too.
+    if any(os.path.isdir(os.path.join(data_root, 'images', subset)) for subset in SUBSETS):
         return 'images', 'annotations'
     return 'coco', os.path.join('coco', 'annotations')
 

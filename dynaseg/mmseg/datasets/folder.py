@@ -233,4 +233,8 @@ def _choose(names: list[str], folder: str, split: str) -> list[str]:
     twice = [key for key in listed if len(by_name[key]) > 1]
     if twice:
         raise ValueError(f'{split}: several images in {folder} are {name_some(twice)}')
-    return sorted(by_name[key][0] for key in listed)
+    chosen = Counter(by_name[key][0] for key in listed)
+    repeated = [name for name, times in chosen.items() if times > 1]
+    if repeated:
+        raise ValueError(f'{split} lists images more than once: {name_some(repeated)}')
+    return sorted(chosen)

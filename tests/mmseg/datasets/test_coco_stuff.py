@@ -243,3 +243,9 @@ def test_the_layout_of_picie_and_stego_is_read_too(sample_data):
     dataset = CocoStuff27Dataset([], 'val2017', data_root=str(sample_data), test_mode=True)
     assert dataset.img_infos == expected.img_infos
     assert np.array_equal(dataset.read_classes(1), classes)
+
+
+def test_photographs_in_a_folder_of_images_are_no_layout(sample_data):
+    expected = CocoStuff27Dataset([], 'val2017', data_root=str(sample_data)).img_infos
+    (sample_data / 'images').mkdir()
+    assert CocoStuff27Dataset([], 'val2017', data_root=str(sample_data)).img_infos == expected

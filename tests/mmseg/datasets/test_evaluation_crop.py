@@ -4,6 +4,8 @@ from mmcv import ConfigDict
 from mmseg.datasets import build_dataset
 from mmseg.datasets.pipelines import Compose
 from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import center_crop, resize
 
 from dynaseg.mmseg.datasets import EvaluationCrop
 
@@ -69,6 +71,25 @@ def test_ground_truth_follows_the_images(sample_data):
     np.testing.assert_array_equal(cropped.read_classes(0), expected)
     counts = cropped.pre_eval([np.zeros((32, 32), int)], [0])
     assert counts[0].table.sum() == (cropped.read_classes(0) != 255).sum()
+
+
+@pytest.mark.parametrize(
+    ('shape', 'scaled'),
+    [((480, 640), (320, 426)), ((640, 427), (479, 320)), ((20, 33), (320, 528))],
+)
+def test_sizes_and_places_are_torchvisions(shape, scaled):
+    labels = np.random.default_rng(0).integers(0, 27, shape, dtype=np.uint8)
+    resized = resize(Image.fromarray(labels), 320, InterpolationMode.NEAREST)
+    assert resized.size == scaled[::-1]
+    expected = np.array(center_crop(resized, 320))
+    np.testing.assert_array_equal(EvaluationCrop(320).crop(labels, 'nearest'), expected)
+
+
+def test_masks_are_cropped_with_their_images():
+    mask = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    results = {'img': np.dstack([mask] * 3), 'gt_semantic_seg': mask}
+    cropped = EvaluationCrop(6)(results | {'seg_fields': ['gt_semantic_seg']})
+    assert np.array_equal(cropped['img'][..., 0], cropped['gt_semantic_seg'])
 
 
 def test_stands_in_a_pipeline():

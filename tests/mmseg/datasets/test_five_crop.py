@@ -25,6 +25,13 @@ def test_crops_are_the_corners_and_the_middle():
     assert found == set(range(5))
 
 
+def test_masks_are_cropped_with_their_images():
+    mask = np.arange(140).reshape(10, 14)
+    results = {'img': np.dstack([mask] * 3), 'gt_semantic_seg': mask}
+    cropped = RandomFiveCrop(0.5)(results | {'seg_fields': ['gt_semantic_seg']})
+    assert np.array_equal(cropped['img'][..., 0], cropped['gt_semantic_seg'])
+
+
 @pytest.mark.parametrize('ratio', [0, -1, 1.5])
 def test_ratio_is_a_share(ratio):
     with pytest.raises(ValueError, match='ratio must be above 0 and at most 1'):

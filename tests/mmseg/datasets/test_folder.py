@@ -48,6 +48,7 @@ def test_takes_the_images_of_a_split_and_of_a_suffix(folder, tmp_path):
         ('h\nz.png', r'split\.txt lists images that are not in .*photos: z\.png'),
         ('a', r'split\.txt: several images in .*photos are a'),
         ('h\nh', r'split\.txt lists 1 names twice: h'),
+        ('h\nh.tiff', r'split\.txt lists images more than once: h\.tiff'),
         ('', r'split\.txt lists no image'),
     ],
 )
@@ -139,6 +140,14 @@ def test_own_masks_are_evaluated_under_their_names(labelled):
     figures = dataset.evaluate(dataset.pre_eval([clusters, clusters], [0, 1]))
     assert figures['mIoU'] == 1
     assert {'IoU.wall', 'IoU.door', 'IoU.floor'} < set(figures)
+
+
+def test_pixels_without_a_label_may_have_a_value_beside_zero(labelled):
+    mask = np.array([[0, 1, 2, 3], [99, 99, 1, 1], [3, 3, 3, 255]], np.uint8)
+    Image.fromarray(mask).save(labelled / 'masks/a.png')
+    dataset = build_labelled(labelled, test_mode=True, ignore_index=99, reduce_zero_label=True)
+    expected = [[99, 0, 1, 2], [99, 99, 0, 0], [2, 2, 2, 99]]
+    np.testing.assert_array_equal(dataset.read_classes(0), expected)
 
 
 def test_training_needs_no_mask_of_ones_own(labelled):

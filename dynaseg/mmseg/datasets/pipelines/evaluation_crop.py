@@ -4,10 +4,14 @@ from mmseg.datasets.builder import PIPELINES
 
 
 def add_crop(pipeline: list[dict], size: int | None) -> list[dict]:
-    """Add an :class:`EvaluationCrop` after a pipeline's first step, or nothing if size is None."""
+    """Add an :class:`EvaluationCrop` after what a pipeline loads, or nothing if size is None."""
     if size is None:
         return pipeline
-    return [pipeline[0], {'type': 'EvaluationCrop', 'size': size}, *pipeline[1:]]
+    loaded = 1
+    while loaded < len(pipeline) and pipeline[loaded]['type'].startswith('Load'):
+        loaded += 1
+    crop = {'type': 'EvaluationCrop', 'size': size}
+    return [*pipeline[:loaded], crop, *pipeline[loaded:]]
 
 
 @PIPELINES.register_module()
@@ -39,13 +43,15 @@ class EvaluationCrop:
         """Crop the image of a pipeline, which counts as the original one from then on.
 
         Args:
-            results: ``img``, (H, W, 3).
+            results: ``img``, (H, W, 3), and the masks that ``seg_fields`` names, (H, W).
 
         Returns:
             The same results with the crop and its shapes.
         """
         img = self.crop(results['img'], 'bilinear')
         results.update(img=img, img_shape=img.shape, ori_shape=img.shape, pad_shape=img.shape)
+        for key in results.get('seg_fields', ()):
+            results[key] = self.crop(results[key], 'nearest')
         return results
 
     def crop(self, img: np.ndarray, interpolation: str) -> np.ndarray:
@@ -59,13 +65,13 @@ class EvaluationCrop:
             The crop, uint8, (size, size) or (size, size, 3).
         """
         height, width = img.shape[:2]
-        factor = self.size / min(height, width)
-        height, width = (max(round(side * factor), self.size) for side in (height, width))
-        # Pillow, as in PiCIE: OpenCV's nearest pixel is half a pixel off.
+        short = min(height, width)
+        height, width = (self.size * side // short for side in (height, width))
+        # Pillow and this rounding, as in PiCIE: OpenCV's nearest pixel is half a pixel off.
         img = mmcv.imresize(
             img.astype(np.uint8), (width, height), interpolation=interpolation, backend='pillow'
         )
-        top, left = (height - self.size) // 2, (width - self.size) // 2
+        top, left = (round((side - self.size) / 2) for side in (height, width))
         return img[top : top + self.size, left : left + self.size]
 
     def __repr__(self) -> str:

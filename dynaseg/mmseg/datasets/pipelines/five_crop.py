@@ -32,7 +32,7 @@ class RandomFiveCrop:
         """Crop the image of a pipeline.
 
         Args:
-            results: ``img``, (H, W, 3).
+            results: ``img``, (H, W, 3), and the masks that ``seg_fields`` names, (H, W).
 
         Returns:
             The same results with the crop and its shape.
@@ -41,8 +41,12 @@ class RandomFiveCrop:
         rows, columns = (max(1, int(length * self.ratio)) for length in (height, width))
         down, right = PLACES[np.random.randint(len(PLACES))]
         top, left = round(down * (height - rows)), round(right * (width - columns))
-        img = np.ascontiguousarray(results['img'][top : top + rows, left : left + columns])
-        return results | {'img': img, 'img_shape': img.shape, 'pad_shape': img.shape}
+        crops = {
+            key: np.ascontiguousarray(results[key][top : top + rows, left : left + columns])
+            for key in ('img', *results.get('seg_fields', ()))
+        }
+        shape = crops['img'].shape
+        return results | crops | {'img_shape': shape, 'pad_shape': shape}
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(ratio={self.ratio})'
