@@ -639,7 +639,9 @@ def test_joined_validation_sets_are_checked_one_by_one(write, change, message):
 
 def test_a_named_figure_needs_names(write):
     change = "evaluation = dict(save_best='named_mIoU')"
-    with pytest.raises(ConfigError, match=r'named_mIoU, \.\.\. with model\.test_cfg\.names, and only'):
+    with pytest.raises(
+        ConfigError, match=r'named_mIoU, \.\.\. with model\.test_cfg\.names, and only'
+    ):
         check_training(load_config(write(change, 'cnn')))
 
 
