@@ -12,6 +12,7 @@ from mmcv import Config
 
 from dynaseg.io.names import hash_file, read_names_of
 from dynaseg.mmseg.build import build_segmentor_from
+from dynaseg.mmseg.checks.settings import READ
 from dynaseg.mmseg.configs import load_config, merge_options, refuse_new_keys
 from dynaseg.mmseg.models.predictors import TrainedPredictor
 from dynaseg.predictor import FittedPredictor, RegionPredictor
@@ -46,7 +47,7 @@ def build_predictor(
             :func:`dynaseg.io.names.read_names_of`; also if the names are not those of the clusters.
     """
     config = load_config(config)
-    refuse_new_keys(cfg_options, config)
+    refuse_new_keys(cfg_options, {*READ} & {*config}, config)
     config = merge_options(config, cfg_options)
     if names is None:
         names = (config.model.get('test_cfg') or {}).get('names')

@@ -21,8 +21,7 @@ from dynaseg.mmseg.checks.errors import ConfigError, naming
 from dynaseg.mmseg.checks.levels import check_image_size
 from dynaseg.mmseg.checks.settings import (
     FIGURES,
-    OLDER,
-    TOP_LEVEL,
+    READ,
     check_best,
     check_metrics,
     check_settings,
@@ -51,7 +50,7 @@ def check_command(config: Config, arguments: Namespace) -> None:
     Raises:
         ConfigError: for the first mistake in it, or in files that it or the command names.
     """
-    refuse_new_keys(arguments.cfg_options or {}, {*TOP_LEVEL, *OLDER}, config)
+    refuse_new_keys(arguments.cfg_options or {}, READ, config)
     with naming('--cfg-options', *MISTAKES):
         config.merge_from_dict(arguments.cfg_options or {})
         load_config(config)  # which checks what options may have changed

@@ -29,7 +29,11 @@ TOP_LEVEL = (
     *('model', 'data', 'runner', 'evaluation', 'custom_hooks', 'custom_imports', 'dist_params'),
     *('find_unused_parameters', 'cudnn_benchmark', 'momentum_config', 'fp16', 'work_dir'),
 )
-OLDER = ('train_cfg', 'test_cfg', 'total_iters', 'total_epochs')  # still read
+READ = (  # all that has an effect
+    *TOP_LEVEL,
+    *('train_cfg', 'test_cfg', 'total_iters', 'total_epochs'),
+    *('mp_start_method', 'opencv_num_threads'),
+)
 # What must be a dict, where it is given.
 SECTIONS = (
     *SCHEDULE,
@@ -120,7 +124,7 @@ def load_with_options(config: str, options: Sequence[str]) -> Config:
             not, or would have no effect.
     """
     loaded = load_config(config)
-    refuse_new_keys(options, {*TOP_LEVEL, *OLDER}, loaded)
+    refuse_new_keys(options, READ, loaded)
     return merge_options(loaded, options)
 
 
