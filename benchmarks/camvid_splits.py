@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, split: str, seed: int) -> dict[str, object]
         raise ValueError(f'training on {split} failed:\n{done.stderr[-2000:]}')
     seconds = time.perf_counter() - started
     segmentor = build_segmentor_from(config, folder / 'latest.pth')
-    dataset = build_evaluated(config.data.test, config)
+    dataset = build_evaluated(config, 'test')
     if options.named:
         names = name_by_labels(segmentor, config, options.named)
         write_names(folder / 'names.json', names)

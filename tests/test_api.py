@@ -169,7 +169,8 @@ def test_the_seed_decides_the_weights_and_leaves_the_generator_alone():
 
 
 def test_unfit_settings_are_refused(photo):
-    with pytest.raises(ValueError, match=r'seed must be .* below 2\^63, got -1'):
+    message = r'seed must be an integer of at least 0 and below 2\^63, got -1'
+    with pytest.raises(ValueError, match=message):
         segment_image(photo, seed=-1)
     with pytest.raises(ValueError, match="device 'nonsense'"):
         segment_image(photo, device='nonsense')

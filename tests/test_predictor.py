@@ -209,7 +209,8 @@ def test_predictor_for_photographs_does_not_depend_on_threads_or_draws():
     assert np.array_equal(one.hierarchy.altitudes, other.hierarchy.altitudes)
     (different,) = make_region_predictor(seed=6)([photo])
     assert not np.array_equal(one.hierarchy.altitudes, different.hierarchy.altitudes)
-    with pytest.raises(ValueError, match=r'seed must be .* below 2\^63, got -1'):
+    message = r'seed must be an integer of at least 0 and below 2\^63, got -1'
+    with pytest.raises(ValueError, match=message):
         make_region_predictor(seed=-1)
 
 

@@ -128,7 +128,7 @@ def analyze_clusters(
         build_dataset({**data.test, 'test_mode': not without_labels}) if has_classes else None
     )
     # Built first, to report what is missing before anything takes long.
-    train_set = build_evaluated(data.train, config) if probe_pixels else None
+    train_set = build_evaluated(config, 'train') if probe_pixels else None
     sha256 = hash_file(checkpoint) if checkpoint and Path(checkpoint).is_file() else None
     if names_from_labels:
         given = replace(

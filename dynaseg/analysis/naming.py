@@ -39,7 +39,7 @@ def name_by_labels(segmentor: DynaSeg, config: Config, every: int = 3) -> Cluste
     """
     if every < 1:
         raise ValueError(f'every must be at least 1, got {every}')
-    dataset = build_evaluated(config.data.train, config)
+    dataset = build_evaluated(config, 'train')
     chosen = range(0, len(dataset), every)
     with segmentor.unrefined():
         assignment = match_naming(count_clusters(segmentor, dataset, chosen))
@@ -65,19 +65,25 @@ def check_replaceable(path: Path) -> None:
     )
 
 
-def build_evaluated(subset: Config, config: Config) -> ClusterEvaluationMixin:
+def build_evaluated(config: Config, key: str) -> ClusterEvaluationMixin:
     """Build a data set of a config with its masks, and the pipeline and crop of ``data.test``.
+
+    Args:
+        config: the config.
+        key: ``'train'``, ``'val'`` or ``'test'``.
+
+    Returns:
+        The data set.
 
     Raises:
         ValueError: if it has no classes to compare clusters with.
     """
-    test = config.data.test
+    subset, test = config.data[key], config.data.test
     as_tested = {'pipeline': test.pipeline, 'test_mode': True}
     if 'evaluation_crop' in test and test.type == subset.type:
         as_tested['evaluation_crop'] = test.evaluation_crop
     dataset = build_dataset({**subset, **as_tested})
     if not isinstance(dataset, ClusterEvaluationMixin):
-        key = next((name for name, one in config.data.items() if one is subset), 'test')
         raise ValueError(
             f'data.{key}: {type(dataset).__name__} has no masks and classes to compare clusters '
             'with: expected a data set that evaluates clusters, such as LabelledFolderDataset, '

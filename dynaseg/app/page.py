@@ -47,7 +47,7 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
         try:
             picture = segmenter(Path(path))
         except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise _refusal(error) from error
         canvas = {'background': picture.display, 'layers': [], 'composite': None}
         return picture, picture.draw(DETAIL), canvas, picture.describe(DETAIL), DETAIL
 
@@ -69,19 +69,16 @@ def make_page(segmenter: Segmenter) -> gr.Blocks:
     def cut_out(picture: Picture | None, canvas: dict | None, detail: float) -> tuple:
         layers = (canvas or {}).get('layers') or []
         if picture is None or not layers:
-            raise gr.Error(
-                'open a picture, and paint green on the subject and red around it',
-                print_exception=False,
-            )
+            raise _refusal('open a picture, and paint green on the subject and red around it')
         try:
             picture.select_marked(np.asarray(layers[0]))
         except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise _refusal(error) from error
         return *show(picture, detail), gr.Tabs(selected='regions')
 
     def save(picture: Picture | None, detail: float) -> gr.Files:
         if picture is None:
-            raise gr.Error('no picture is open', print_exception=False)
+            raise _refusal('no picture is open')
         saved = segmenter.folder / 'saved'
         remove_older(saved, KEPT)
         folder = Path(mkdtemp(dir=saved))
@@ -207,3 +204,8 @@ def find_own_address() -> str:
         except OSError:  # there is no network
             return '127.0.0.1'
         return probe.getsockname()[0]
+
+
+def _refusal(reason: object) -> gr.Error:
+    """Make the error that tells a person what is wrong; the log needs no traceback of it."""
+    return gr.Error(str(reason), print_exception=False)

@@ -259,7 +259,7 @@ def take_evenly(items: Sequence, count: int | None) -> Sequence:
 def is_damaged(path: str | PathLike) -> bool:
     """Tell whether a file is an archive, such as PyTorch writes, whose content has changed.
 
-    PyTorch ignores the checksums.
+    PyTorch ignores the checksums. What is no file, such as a URL, is not one.
     """
     return zipfile.is_zipfile(path) and not is_whole(Path(path))
 

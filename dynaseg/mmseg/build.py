@@ -1,5 +1,4 @@
 import logging
-import os
 from os import PathLike
 
 import torch
@@ -63,7 +62,7 @@ def build_segmentor_from(
         if checkpoint is None:
             initialise(segmentor, seed)
         else:
-            if os.path.isfile(checkpoint) and is_damaged(checkpoint):
+            if is_damaged(checkpoint):
                 raise ValueError('it is damaged')
             # The segmentor refuses a checkpoint of another network.
             load_checkpoint(segmentor, str(checkpoint), map_location='cpu', logger=LOGGER)

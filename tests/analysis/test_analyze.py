@@ -191,7 +191,7 @@ def test_names_from_labels_are_figures_of_their_own(sample_data, tmp_path):
     analysis = analyze_clusters(config, out_dir=tmp_path, names_from_labels=2, **options)
     names = read_names(tmp_path / 'names.json')
     assert names.made_from == 'labels of 2 of 4 training images'
-    train = build_evaluated(config.data.train, config)
+    train = build_evaluated(config, 'train')
     segmentor = build_segmentor_from(config, device='cpu')
     table = count_clusters(segmentor, train, [0, 2])
     assert dict(names.names) == {
@@ -229,7 +229,7 @@ def test_names_that_a_person_gave_are_not_replaced_by_those_of_labels(
 def test_training_images_are_cropped_as_those_of_tests(sample_data):
     config = small_config(sample_data)
     config.data.test.evaluation_crop = 32
-    train = build_evaluated(config.data.train, config)
+    train = build_evaluated(config, 'train')
     assert train.read_classes(0).shape == (32, 32)
     assert train[0]['img'][0].data.shape[-2:] == (32, 32)
 

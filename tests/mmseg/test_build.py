@@ -104,5 +104,6 @@ def test_absent_device_is_an_error(device):
 
 
 def test_negative_seed_is_an_error():
-    with pytest.raises(ValueError, match=r'seed must be .* below 2\^63, got -1'):
+    message = r'seed must be an integer of at least 0 and below 2\^63, got -1'
+    with pytest.raises(ValueError, match=message):
         build_segmentor_from(NAME, device='cpu', seed=-1)

@@ -35,7 +35,7 @@ def read_weights(
     """
     if os.path.isfile(path) and os.path.getsize(path) == 0:
         raise ConfigError(f'{key}={path!r} is an empty file, perhaps of an interrupted training')
-    if os.path.isfile(path) and is_damaged(path):
+    if is_damaged(path):
         raise ConfigError(f'{key}={path!r} is damaged')
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
